@@ -1,0 +1,1 @@
+"""cya: multi-level, unattended, encrypted backups in Duplicity's format."""

@@ -1,0 +1,63 @@
+"""PLANNED → COMMITTED → IDLE: make the links, pass the commit point, tidy up; or take the plan back."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cya.archive import records
+from cya.archive.directories import opened, remove
+from cya.archive.link import link
+from cya.archive.plan import still_there
+from cya.archive.records import Plan, Served
+from cya.archive.root import Root
+from cya.errors import ArchiveError
+from cya.tree import layout
+from cya.tree.chain import Increment
+
+
+def carry_out(root: Root) -> None:
+    """Make all links of the plan, and pass the commit point.
+
+    An administrator may have deleted the chain that the increment stands on since the plan was made (the disk was
+    full, say). Then the plan is taken back: what is linked of the batch is unlinked, and the batch is checked again.
+    """
+    plan = records.load(root, layout.PLAN, Plan)
+    served = records.find(root, layout.SERVED, Served)
+    if plan.start is not None and (
+        served is None or not still_there(served.serving, root.catalog_above(served.serving.leaf))
+    ):
+        _take_back(root, plan)
+        return
+    link(root, plan)
+    os.rename(layout.PLAN, layout.COMMITTED, src_dir_fd=root.state, dst_dir_fd=root.state)  # the commit point
+    os.fsync(root.state)
+
+
+def tidy(root: Root) -> Increment | None:
+    """Empty the batch and forget what was served; return what was committed, if the record can still be read."""
+    try:
+        committed = records.load(root, layout.COMMITTED, Plan).increment
+    except ArchiveError:
+        committed = None
+    remove(layout.BATCH, root.state)
+    remove(layout.SERVED, root.state)  # a next that lies in incoming/ now is none that was served
+    os.unlink(layout.COMMITTED, dir_fd=root.state)
+    os.fsync(root.state)
+    return committed
+
+
+def _take_back(root: Root, plan: Plan) -> None:
+    with opened(layout.BATCH, root.state) as batch:
+        own = {name: os.stat(name, dir_fd=batch, follow_symlinks=False) for name in os.listdir(batch)}
+    for step in plan.links:
+        if step.source is not None:
+            continue
+        with suppress(FileNotFoundError), opened(layout.files_of(step.destination), root.backups) as files:
+            for name in reversed(step.names):
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.stat(name, dir_fd=files, follow_symlinks=False), own[name]):
+                        os.unlink(name, dir_fd=files)
+            os.fsync(files)
+    os.unlink(layout.PLAN, dir_fd=root.state)
+    os.fsync(root.state)

@@ -1,0 +1,108 @@
+"""One run of the archive on a root: commit what is finished, then serve the next.
+
+Each turn of the loop does the one step that the state asks for; the state is told from what exists. A run that was
+killed anywhere is therefore simply run again.
+"""
+
+from __future__ import annotations
+
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cya.archive.accept import accept
+from cya.archive.adopt import adopt, is_2012
+from cya.archive.carry_out import carry_out, tidy
+from cya.archive.directories import remove
+from cya.archive.freshen import clear_withdrawn, freshen
+from cya.archive.init import make_directories
+from cya.archive.root import Root, open_root, told
+from cya.archive.serve import serve
+from cya.archive.state import State, derive, handed_over
+from cya.archive.take import take
+from cya.errors import ArchiveError, CyaError
+from cya.tree import layout
+from cya.tree.chain import Increment
+from cya.tree.placement import Serving
+
+
+@dataclass
+class Collected:
+    """What one run did to one root.
+
+    :ivar committed: the increments that are in the tree now and were not before.
+    :ivar refused: reasons why uploads were put into quarantine.
+    :ivar served: what was served anew, if anything.
+    :ivar adopted: number of files that a tree of the 2012 cya was completed with; None if it was none.
+    :ivar error: what stopped the run, when several roots are collected side by side.
+    """
+
+    root: Path
+    state: State = State.IDLE
+    committed: list[Increment] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    served: Serving | None = None
+    adopted: int | None = None
+    error: CyaError | None = None
+
+
+def collect_all(roots: list[Path], now: datetime) -> list[Collected]:
+    """Collect several roots side by side; an error of one does not keep the others from being collected."""
+
+    def one(path: Path) -> Collected:
+        try:
+            return collect(path, now)
+        except CyaError as error:
+            return Collected(path, error=error)
+        except Exception as error:  # one root, whatever is wrong with it or with us, must not stop the others
+            told_error = ArchiveError(f"{path}: unexpected {type(error).__name__}: {error}; please report this")
+            told_error.__notes__ = traceback.format_exception(error)
+            return Collected(path, error=told_error)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(one, roots))
+
+
+def collect(path: Path, now: datetime) -> Collected:
+    """Bring a root to where it waits for the next upload.
+
+    :param now: the archive's clock: it decides where the next backup goes.
+    :raises ArchiveError: when the root is missing, not writable, full or malformed. Nothing is lost then.
+    :raises Locked: when another run is at work on it.
+    """
+    moment = int(now.timestamp())
+    done = Collected(path)
+    with told(path):
+        if is_2012(path):
+            make_directories(path)
+            with open_root(path) as root:
+                done.adopted = adopt(root)
+        with open_root(path) as root:
+            remove(layout.NEXT_NEW, root.state)
+            clear_withdrawn(root, moment)
+            while not _step(root, done, moment):
+                pass
+            done.state = derive(root)
+    return done
+
+
+def _step(root: Root, done: Collected, now: int) -> bool:
+    """Do what the state asks for; return whether the root waits for an upload now."""
+    match derive(root):
+        case State.IDLE:
+            done.served = serve(root, now)
+        case State.SERVED:
+            return not freshen(root, now)
+        case State.READY:
+            take(root, handed_over(root) or layout.NEXT)
+        case State.TAKEN:
+            if (refusal := accept(root, now)) is not None:
+                done.refused.append(refusal)
+        case State.PLANNED:
+            carry_out(root)
+        case State.COMMITTED:
+            if (committed := tidy(root)) is not None:
+                done.committed.append(committed)
+    return False

@@ -1,0 +1,133 @@
+"""How the roots of an archive are: what a monitor watches. It only reads, takes no lock, and disturbs nobody."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cya import catalog, clock
+from cya.archive.clients import REMOVED
+from cya.archive.directories import opened
+from cya.archive.quarantine import REASON
+from cya.archive.root import Root, told
+from cya.archive.state import State, derive
+from cya.config import root as root_config
+from cya.errors import ArchiveError, CyaError
+from cya.tree import layout
+
+
+@dataclass
+class Status:
+    """One root. Where ``error`` is set, the root could not be read, and the rest says nothing.
+
+    :ivar last: end of the newest backup that can be restored, in seconds since the epoch; None: there is none yet.
+    :ivar age: seconds since then, or, without a backup, since the client was added.
+    :ivar removed: the client was removed; there will be no more backups, and none is missed.
+    :ivar overdue: why the client needs a look: its last backup is too old.
+    :ivar bytes: size of everything in ``backups/``, each file once.
+    :ivar backups: number of points in time that can be restored; ``damaged``: that cannot, something is missing.
+    :ivar quarantines: number of refused uploads that lie about; ``newest_refusal``: time and reason of the last one.
+    :ivar free_bytes: what the file system has left; ``free_inodes``: None where it does not count them.
+    """
+
+    root: Path
+    state: State | None = None
+    last: int | None = None
+    age: int = 0
+    removed: bool = False
+    overdue: str | None = None
+    bytes: int = 0
+    backups: int = 0
+    damaged: int = 0
+    quarantines: int = 0
+    newest_refusal: tuple[str, str] | None = None
+    free_bytes: int = 0
+    free_inodes: int | None = None
+    error: CyaError | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        """The client's name: that of the root's directory."""
+        return self.root.name
+
+
+def status(path: Path, now: datetime, max_age: timedelta) -> Status:
+    """Tell how a root is; what is wrong with it is in the answer, never raised.
+
+    :param max_age: how old the last backup may be.
+    """
+    it = Status(path.resolve())
+    try:
+        with told(path):
+            _look(it, int(now.timestamp()), max_age)
+    except CyaError as error:
+        it.error = error
+    return it
+
+
+def _look(it: Status, now: int, max_age: timedelta) -> None:
+    if not (it.root / layout.BACKUPS).is_dir():
+        raise ArchiveError(f"{it.root}: not an archive root; is the disk mounted? Make one: cya init-archive {it.root}")
+    config = root_config.load(it.root)
+    with (
+        opened(it.root) as top,
+        opened(layout.BACKUPS, top) as backups,
+        opened(layout.INCOMING, top) as incoming,
+        opened(layout.STATE, top) as state,
+    ):
+        it.state = derive(Root(it.root, config, top, backups, incoming, state))
+        space = os.fstatvfs(backups)
+    it.free_bytes = space.f_bavail * space.f_frsize
+    it.free_inodes = space.f_favail if space.f_files else None
+    it.removed = (it.root / layout.STATE / REMOVED).exists()
+    it.quarantines, it.newest_refusal = _quarantines(it.root / layout.STATE / layout.QUARANTINE)
+    it.bytes = _size(it.root / layout.BACKUPS)
+    found = catalog.read(it.root).backups
+    whole = [backup.increment.end for backup in found if backup.chain is not None]
+    it.backups, it.damaged = len(whole), len(found) - len(whole)
+    it.last = max(whole, default=None)
+    since = it.last if it.last is not None else _added(it.root)
+    it.age = now - since
+    if it.age > max_age.total_seconds() and not it.removed:
+        what = f"the last backup is of {clock.local(since)}" if it.last else f"no backup since {clock.local(since)}"
+        it.overdue = f"{it.name}: overdue: {what}, which is {age(it.age)} ago"
+
+
+def _added(root: Path) -> int:
+    file = root / root_config.FILE
+    return int((file if file.exists() else root).stat().st_mtime)
+
+
+def _quarantines(place: Path) -> tuple[int, tuple[str, str] | None]:
+    """Count the slots ``TIME`` and ``TIME-N``; return time and reason of the newest, too."""
+    if not place.is_dir():
+        return 0, None
+    slots = sorted(
+        (slot for slot in place.iterdir() if (slot / layout.FILES).exists()),
+        key=lambda slot: (slot.name.partition("-")[0], len(slot.name), slot.name),
+    )
+    if not slots:
+        return 0, None
+    reason = slots[-1] / REASON
+    return len(slots), (slots[-1].name, reason.read_text(errors="replace").strip() if reason.exists() else "?")
+
+
+def _size(top: Path) -> int:
+    sizes: dict[tuple[int, int], int] = {}
+    for _, _, names, fd in os.fwalk(top):
+        for name in names:
+            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                sizes[found.st_dev, found.st_ino] = found.st_size
+    return sum(sizes.values())
+
+
+def age(seconds: int) -> str:
+    """Return an age for people, with one unit: ``35 minutes``, ``26 hours``, ``9 days``."""
+    for unit, length, enough in (("days", 86400, 3 * 86400), ("hours", 3600, 2 * 3600), ("minutes", 60, 120)):
+        if seconds >= enough:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} seconds"

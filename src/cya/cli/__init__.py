@@ -1,0 +1,15 @@
+"""The command line: one verb, one file. They are put together in :mod:`cya.cli.app`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run ``cya`` and exit with the code that :mod:`cya.errors` gives for what happened."""
+    try:
+        from cya.cli.app import app
+        from cya.cli.run import run
+    except KeyboardInterrupt:
+        sys.exit(1)
+    sys.exit(run(app))

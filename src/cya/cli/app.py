@@ -1,0 +1,47 @@
+"""All verbs, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from cya.cli import (
+    add_client,
+    backup,
+    check,
+    collect,
+    demo,
+    init,
+    init_archive,
+    list_backups,
+    options,
+    remove_client,
+    restore,
+    status,
+)
+
+app = typer.Typer(
+    help="Multi-level, unattended, encrypted backups in Duplicity's format.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def everywhere(now: options.Now = None) -> None:
+    """Multi-level, unattended, encrypted backups in Duplicity's format."""
+    options.set_now(now)
+
+
+app.command("init", epilog=init.EXIT)(init.init)
+app.command("backup", epilog=backup.EXIT)(backup.backup)
+app.command("restore", epilog=restore.EXIT)(restore.restore)
+app.command("list", epilog=list_backups.EXIT)(list_backups.list_backups)
+app.command("init-archive", epilog=init_archive.EXIT)(init_archive.init_archive)
+app.command("add-client", epilog=add_client.EXIT)(add_client.add_client)
+app.command("remove-client", epilog=remove_client.EXIT)(remove_client.remove_client)
+app.command("collect", epilog=collect.EXIT)(collect.collect)
+app.command("status", epilog=status.EXIT)(status.status)
+app.command("check", epilog=check.EXIT)(check.check)
+app.command("demo", epilog=demo.EXIT)(demo.demo)

@@ -1,0 +1,110 @@
+"""``cya list``: which backups there are."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cya import catalog, clock
+from cya.archive import settings
+from cya.catalog import Backup, Catalog
+from cya.cli import options, output
+from cya.client.places import local_archive
+from cya.config import client as client_config
+from cya.errors import OK, UsageError
+from cya.tree import layout
+from cya.tree.levels import Calendar, Period
+
+EXIT = options.exit_status(_0="listed (also when there is nothing)", _1="it cannot be read", _2="wrong usage or config")
+
+
+_WIDE = 120
+"""Columns of a terminal that hold the levels, too."""
+
+
+def list_backups(
+    root: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[ROOT]", help="An archive root, or any directory of Duplicity files.", show_default=False
+        ),
+    ] = None,
+    config: options.Config = None,
+    json: options.Json = False,
+    now: options.Now = None,
+) -> int:
+    """List the backups that can be restored, oldest first: when, of what kind, how large, and in which levels."""
+    options.moment(now)
+    place = _place(root, config)
+    found = catalog.read(place)
+    calendar = settings.calendar_of(place) if found.is_tree else Calendar()
+    backups = found.backups
+    if json:
+        output.print_json([_facts(found, backup, calendar) for backup in backups])
+    elif backups:
+        show(found, calendar)
+    else:
+        print(f"{place}: no backups yet")
+    return OK
+
+
+def _place(root: Path | None, config: Path | None) -> Path:
+    if (root is None) == (config is None):
+        raise UsageError("give either an archive root (or a directory of Duplicity files), or --config FILE")
+    if config is None:
+        return root if root is not None else Path()
+    loaded = client_config.load(config)
+    here = local_archive(loaded)
+    if here is None:
+        raise UsageError(f"the archive {loaded.archive} is on another machine: list it there")
+    return here
+
+
+def show(found: Catalog, calendar: Calendar) -> None:
+    """Print the table of backups. Times are never cut: they are what ``--time`` takes."""
+    wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= _WIDE
+    titles = ["time", "kind", "chain", "size", "files", *(["levels"] if wide else []), "directory"]
+    rows = []
+    for backup in found.backups:
+        length = str(len(backup.chain)) if backup.chain else "damaged"
+        levels = [" ".join(levels_of(backup, calendar))] if wide else []
+        row = [clock.local(backup.increment.end), _kind(backup), length, output.size(backup.bytes), str(backup.files)]
+        rows.append([*row, *levels, _path(found, backup)])
+    output.print_table(titles, rows, right={"chain", "size", "files"})
+
+
+def levels_of(backup: Backup, calendar: Calendar) -> list[str]:
+    """Return the levels that hold a backup, the finest first."""
+    return list(
+        dict.fromkeys(_level(directory.period, calendar) for directory in backup.directories if directory.period)
+    )
+
+
+def _level(period: Period, calendar: Calendar) -> str:
+    """Return a period's level; after the root's levels were changed it may have none, and is named itself."""
+    return calendar.level(period) if len(period) <= len(calendar.levels) else layout.directory(period)
+
+
+def _kind(backup: Backup) -> str:
+    return "full" if backup.increment.is_full else "inc"
+
+
+def _path(found: Catalog, backup: Backup) -> str:
+    return layout.directory(backup.directories[0].period) or output.name(str(found.source))
+
+
+def _facts(found: Catalog, backup: Backup, calendar: Calendar) -> dict[str, Any]:
+    return {
+        "time": clock.iso(backup.increment.end),
+        "kind": _kind(backup),
+        "levels": levels_of(backup, calendar),
+        "path": _path(found, backup),
+        "chain_length": len(backup.chain) if backup.chain else None,
+        "bytes": backup.bytes,
+        "files": backup.files,
+        "damage": f"missing: {backup.missing}" if backup.missing else None,
+    }

@@ -1,0 +1,45 @@
+"""How results are shown: sizes for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, indented."""
+    json.dump(msgspec.to_builtins(value), sys.stdout, indent=2)  # in ASCII: paths need not be valid UTF-8
+    sys.stdout.write("\n")
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:
+    """Print rows in columns as wide as they need to be; the columns named in ``right`` are flush right.
+
+    Plain text, since drawing 10 000 rows with Rich takes several seconds.
+    """
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        cells = (
+            cell.rjust(width) if title in right else cell.ljust(width)
+            for title, cell, width in zip(titles, row, widths, strict=True)
+        )
+        print("  ".join(cells).rstrip())
+
+
+def name(path: str) -> str:
+    """Return a path so that it can be printed: bytes that are not UTF-8, and what would move a cursor, are escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
+
+
+def size(number: float) -> str:
+    """Return a number of bytes for people, in units of 1024: ``613.2 MiB``."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    for unit in units:
+        if abs(number) < 1024 or unit == units[-1]:
+            break
+        number /= 1024
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"

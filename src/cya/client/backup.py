@@ -1,0 +1,113 @@
+"""One backup: continue the served chain by one increment, and hand it over.
+
+A run that was killed is never gone on with: stock duplicity, asked to resume, writes signatures of what the files are
+now beside volumes of what they were, and the next increment is then made against contents that no volume holds. So
+whatever an earlier run left is removed first, and the run starts over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from cya.client.places import excluded, private_cache
+from cya.client.settings import encryption, selection
+from cya.config.client import ClientConfig
+from cya.durable import lock
+from cya.engine.protocol import BackupJob, Engine, Report, Watcher
+from cya.errors import EngineError, NothingToDo
+from cya.format.collection import FileSet, collect
+from cya.transport.local import LocalNext
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the engine reports, and the files that were handed over with their size in bytes (none in a dry run)."""
+
+    report: Report
+    names: tuple[bytes, ...] = ()
+    bytes: int = 0
+
+
+def backup(
+    config: ClientConfig,
+    engine: Engine,
+    target: LocalNext,
+    now: datetime,
+    *,
+    full: bool = False,
+    dry_run: bool = False,
+    watch: Watcher | None = None,
+) -> Done:
+    """Make one increment and hand it over to the archive.
+
+    :raises NothingToDo: when the archive wants no upload now.
+    :raises Locked: when another backup with this config is running.
+    :raises ClockError: when the clock stands before the last backup.
+    :raises EngineError: when no backup could be made; what was uploaded of it is removed.
+    """
+    cache = private_cache(config)
+    with (
+        lock(str(cache / "backup.lock"), f"{config.source}: another backup with this config is running"),
+        target.held(),
+    ):
+        served = _served(target.names())
+        if not dry_run:
+            _start_over(engine, target, served)
+        job = BackupJob(
+            source=config.source,
+            target=target.directory,
+            now=int(now.timestamp()),
+            encryption=encryption(config),
+            selection=selection(config, excluded(config)),
+            volume_size=config.volume_size,
+            full=full,
+            dry_run=dry_run,
+        )
+        try:
+            report = engine.backup(job, watch)
+            if dry_run:
+                return Done(report)
+            new = _made(target.names(), report)
+            return Done(report, tuple(new.names), target.finish(new.names))
+        except BaseException:
+            with suppress(Exception):  # what matters is why the run failed; the next run cleans up, too
+                _start_over(engine, target, served)
+            raise
+
+
+def drop_debris(config: ClientConfig, engine: Engine, target: LocalNext) -> None:
+    """Remove what a killed run left in ``next``, so that the archive sees that nothing has been uploaded.
+
+    Before the archive is asked for what fits today: else a next of long ago would count as one with an upload in it.
+
+    :raises Locked: when another backup is running.
+    """
+    cache = private_cache(config)
+    busy = f"{config.source}: another backup with this config is running"
+    with suppress(NothingToDo), lock(str(cache / "backup.lock"), busy), target.held():
+        _start_over(engine, target, _served(target.names()))
+
+
+def _served(names: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the names that the archive served: whole metadata without a volume. An upload begins with a volume."""
+    return frozenset(name for files in collect(names).sets if files.is_metadata_only for name in files.metadata)
+
+
+def _start_over(engine: Engine, target: LocalNext, served: frozenset[bytes]) -> None:
+    """Remove what a broken-off upload left, the volumes last: while one is there, the rest is known for debris."""
+    left = collect(name for name in target.names() if name not in served)
+    volumes = [name for files in left.sets for name in files.volumes.values()]
+    target.remove([*left.foreign, *(n for files in left.sets for n in files.names if n not in volumes), *volumes])
+    engine.forget_partial(sorted(served))
+
+
+def _made(names: Iterable[bytes], report: Report) -> FileSet:
+    """Return the increment that the engine made, which must be whole."""
+    new = [files for files in collect(names).sets if files.volumes]
+    if len(new) != 1 or not new[0].is_complete or (new[0].start, new[0].end) != (report.start, report.end):
+        found = ", ".join(sorted(name.decode(errors="replace") for files in new for name in files.names)) or "nothing"
+        raise EngineError(f"the engine did not leave one whole backup in incoming/next, but: {found}; run again")
+    return new[0]

@@ -1,0 +1,160 @@
+"""Sets a client up: its config, its passphrase, and what is to be done next."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cya.client.recovery_sheet import recovery_sheet
+from cya.config import client as client_config
+from cya.config import creating, writing
+from cya.config.address import SftpAddress
+from cya.config.client import ClientConfig
+from cya.config.passphrase import new_passphrase
+from cya.errors import ConfigError
+
+_SIZE = re.compile(r"([0-9]{1,9})\s*([MG])?(?:iB|B)?", re.IGNORECASE | re.ASCII)
+_NOT_OF_THE_DISK = ("- /dev/*", "- /proc/*", "- /run/*", "- /sys/*", "- /tmp/*")
+"""What is left out of a whole system: the kernel's file systems, and what the next boot empties."""
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What was made, and what has to be shown once.
+
+    :ivar made: files that were written.
+    :ivar recovery_sheet: what to keep in a safe. It holds a generated passphrase.
+    :ivar next_steps: what is left to do before the first backup.
+    """
+
+    config: ClientConfig
+    made: tuple[Path, ...]
+    recovery_sheet: str = field(repr=False)
+    next_steps: str
+
+    @property
+    def text(self) -> str:
+        """Everything that is to be printed."""
+        return f"{self.recovery_sheet}\n\n{self.next_steps}"
+
+
+def initialise(
+    config_path: Path,
+    *,
+    source: Path,
+    archive: str,
+    passphrase_file: Path | None = None,
+    recipients: Sequence[str] = (),
+    no_encryption: bool = False,
+    engine: str = "duplicity",
+    volume_size: int | str = 200,
+    duplicity: str | None = None,
+    cache_dir: Path | None = None,
+    gnupg_home: Path | None = None,
+    patterns: Sequence[str] | None = None,
+    random: Callable[[int], bytes] = os.urandom,
+) -> Initialised:
+    """Write a client's config and, unless the keys are given, a new passphrase beside it.
+
+    Nothing that exists is overwritten, and on an error nothing is left behind. Relative paths are taken from the
+    working directory.
+
+    :param archive: a directory of this host, or ``sftp://USER@HOST:PORT``.
+    :param volume_size: MiB, or a text such as ``200M`` or ``1G``.
+    :param patterns: what to select; None: everything, but for a whole system not what is not on a disk.
+    :raises ConfigError: when an argument is wrong, or a file exists already or cannot be written.
+    """
+    path = Path(os.path.abspath(config_path))
+    source = Path(os.path.abspath(source))
+    if not os.path.isdir(source):
+        raise ConfigError(f"{source}: the source is not a directory")
+    generated = None if passphrase_file or recipients or no_encryption else path.with_suffix(".passphrase")
+    if patterns is None and source == Path("/"):
+        patterns = _NOT_OF_THE_DISK
+    values = {
+        "source": source,
+        "archive": _absolute_archive(archive),
+        "engine": engine,
+        "duplicity": duplicity,
+        "volume_size": mebibytes(volume_size),
+        "cache_dir": cache_dir and os.path.abspath(cache_dir),
+        "gnupg_home": gnupg_home and os.path.abspath(gnupg_home),
+        "encryption": {
+            "passphrase_file": generated.name if generated else passphrase_file and os.path.abspath(passphrase_file),
+            "recipients": tuple(recipients) or None,
+            "none": no_encryption or None,
+        },
+        "selection": {"patterns": patterns},
+    }
+    passphrase = new_passphrase(random) if generated else None
+    config, made = _write(path, values, generated, passphrase)
+    return Initialised(config, made, recovery_sheet(config, passphrase), _next_steps(config))
+
+
+def _absolute_archive(archive: str) -> str:
+    """Complete a relative directory; leave what is, or was meant to be, on another host as it is."""
+    return archive if not archive or ":" in archive.partition("/")[0] else os.path.abspath(archive)
+
+
+def mebibytes(size: int | str) -> int:
+    """Read the size of a volume.
+
+    :raises ConfigError: when it is neither a number of MiB nor a text such as ``200M`` or ``1G``.
+    """
+    if isinstance(size, int):
+        return size
+    match = _SIZE.fullmatch(size.strip())
+    if not match:
+        raise ConfigError(f"volume size: expected a size such as 200M or 1G, found {size!r}")
+    return int(match[1]) * (1024 if (match[2] or "").upper() == "G" else 1)
+
+
+def _write(
+    path: Path, values: dict[str, Any], generated: Path | None, passphrase: str | None
+) -> tuple[ClientConfig, tuple[Path, ...]]:
+    """Write the passphrase, then the config, which makes it valid; take everything back on an error."""
+    if not str(path).isprintable():
+        raise ConfigError(f"{str(path)!r}: not a name for a config file: it has to be printable UTF-8")
+    text = writing.render(ClientConfig, values, "Config of a client of cya. Nobody else may read or write it.")
+    client_config.parse(text.decode(), path)
+    files = {path: text}
+    if generated and passphrase:
+        if generated == path:
+            raise ConfigError(f"{path}: this is where the passphrase would go; name the config {path.stem}.toml")
+        files = {generated: f"{passphrase}\n".encode(), path: text}
+    if os.path.lexists(path):
+        raise ConfigError(f"{path}: exists already, and is never overwritten; choose another name")
+    if generated and os.path.lexists(generated):
+        raise ConfigError(
+            f"{generated}: exists already, and a passphrase is never overwritten; to use it: "
+            f"--passphrase-file {shlex.quote(str(generated))}"
+        )
+    with creating.new_files(files):
+        return client_config.load(path), tuple(files)
+
+
+def _next_steps(config: ClientConfig) -> str:
+    backup = f"cya backup --config {shlex.quote(str(config.path))}"
+    place = config.location
+    if not isinstance(place, SftpAddress):
+        return f"""\
+NEXT STEPS
+
+  1. The archive is made in {place} with this command (by hand: cya init-archive {shlex.quote(str(place))}).
+  2. {backup}"""
+    port = "" if place.port == 22 else f"-p {place.port} "
+    return f"""\
+NEXT STEPS
+
+  1. Here: an SSH key for the user that runs cya, without a passphrase, unless there is one:
+       ssh-keygen -t ed25519 -N '' -f ~/.ssh/id_ed25519
+  2. The archive's admin, on {place.host}, with the public key (~/.ssh/id_ed25519.pub):
+       cya add-client {place.user} --key 'ssh-ed25519 …'
+  3. Here: take the archive's host key in, after comparing its fingerprint with the admin's:
+       ssh-keyscan {port}{place.host} >> ~/.ssh/known_hosts
+  4. {backup}"""

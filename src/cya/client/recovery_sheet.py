@@ -1,0 +1,77 @@
+"""The sheet of paper for the day when the machine is gone."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from cya.config.client import ClientConfig
+
+
+def recovery_sheet(config: ClientConfig, passphrase: str | None) -> str:
+    """Say what has to be kept, and how to restore with it on another machine."""
+    keep, for_cya, for_duplicity = _keys(config, passphrase)
+    example = "backups/2000/2020/2026/2026-11/2026-11-22/files"
+    if isinstance(config.location, Path):
+        root, fetch = shlex.quote(str(config.location)), ""
+        chain = shlex.quote(f"file://{config.location}/{example}")
+    else:
+        root = "ROOT"
+        fetch = (
+            "\n\nOnly the archive's admin can hand out what the archive has committed. Ask for a copy of the whole root"
+            "\n(below: ROOT) or of one of its files/ directories, or restore on the archive host."
+        )
+        chain = f"file://ROOT/{example}"
+    return f"""\
+RECOVERY SHEET: print this, and keep it away from the machine that is backed up.
+
+  host        {platform.node()}
+  source      {config.source}
+  archive     {config.archive}
+  config      {config.path}
+{keep}
+  format      that of Duplicity, https://duplicity.us; cya itself is not needed for a restore{fetch}
+
+Restore with cya, into an empty directory DEST{for_cya.before}:
+
+  cya restore DEST --from {root}{for_cya.options}
+
+Restore with stock duplicity alone. Every files/ directory of the archive holds complete chains; take the one of
+the week or month that you want, and the time with --time 2026-11-23T02:00:00+00:00{for_duplicity.before}:
+
+  duplicity restore{for_duplicity.options} {chain} DEST"""
+
+
+@dataclass(frozen=True)
+class _How:
+    """What comes before a command, and its options."""
+
+    before: str = ""
+    options: str = ""
+
+
+def _keys(config: ClientConfig, passphrase: str | None) -> tuple[str, _How, _How]:
+    """Return the lines about keys, and how cya and duplicity are told them."""
+    encryption = config.encryption
+    if encryption.none:
+        return "  encryption  none", _How(), _How(options=" --no-encryption")
+    home = f" --homedir {shlex.quote(str(config.gnupg_home))}" if config.gnupg_home else ""
+    if encryption.recipients:
+        ids = " ".join(encryption.recipients)
+        keep = f"""\
+  encryption  to the gpg keys {ids}
+  keep        a secret key of these and its passphrase; without them nobody can read the backups, you included:
+              gpg{home} --armor --export-secret-keys {ids} > secret-key.asc"""
+        how = _How(before=", after gpg --import secret-key.asc")
+        return keep, how, how
+    if passphrase:
+        keep = f"  passphrase  {passphrase}"
+    else:
+        keep = f"  passphrase  the one line of {encryption.passphrase_file}: write it here: ______________________"
+    keep += """
+              Without it nobody can read the backups, neither you nor the archive's admin."""
+    before = ", with the passphrase in one line of a file FILE (chmod 600 FILE)"
+    duplicity = ', after export PASSPHRASE="$(cat FILE)"'
+    return keep, _How(before, " --passphrase-file FILE"), _How(duplicity)

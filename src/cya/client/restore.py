@@ -1,0 +1,151 @@
+"""Restore: find the chain that reaches a time, gather its files wherever they are whole, and let the engine replay it.
+
+The engine gets a directory of symbolic links to exactly the files of one chain. So a volume that one directory lost is
+taken from another that has it, a directory with several chains is no riddle, and nothing is written where the backups
+are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cya import clock
+from cya.catalog import Backup, Catalog
+from cya.engine import placing
+from cya.engine.protocol import Encryption, Engine, Report, RestoreJob, Watcher
+from cya.engine.scratch import held, is_scratch, remove_stale
+from cya.errors import IntegrityError, RestoreError, UsageError
+from cya.tree.chain import Chain
+
+_VIEW = "chain-"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Which backup was restored (its directory: the finest that holds it), and what the engine reports of each path."""
+
+    backup: Backup
+    reports: tuple[Report, ...]
+
+
+def find(source: Catalog, time: datetime) -> Backup:
+    """Return the newest backup that is not after ``time``.
+
+    :raises RestoreError: when there is none.
+    :raises IntegrityError: when it cannot be restored, because files of its chain are missing everywhere.
+    """
+    backups = source.backups
+    if not backups:
+        raise RestoreError(f"{source.source}: there are no backups here")
+    moment = int(time.timestamp())
+    before = [backup for backup in backups if backup.increment.end <= moment]
+    if not before:
+        first = clock.local(backups[0].increment.end)
+        raise RestoreError(
+            f"{source.source}: there is no backup from {clock.local(time)} or before; the first is {first}"
+        )
+    wanted = before[-1]
+    if wanted.chain is None:
+        intact = [clock.local(backup.increment.end) for backup in before if backup.chain is not None]
+        way_out = (
+            f"the newest before it that is whole is {intact[-1]} (--time)" if intact else "none before it is whole"
+        )
+        raise IntegrityError(
+            f"{source.source}: the backup of {clock.local(wanted.increment.end)} cannot be restored: of its chain "
+            f"is missing {wanted.missing}; {way_out}"
+        )
+    return wanted
+
+
+def restore(
+    source: Catalog,
+    backup: Backup,
+    engine: Engine,
+    destination: Path,
+    keys: Encryption,
+    scratch: Path,
+    *,
+    paths: Sequence[Path] = (),
+    force: bool = False,
+    numeric_owner: bool = False,
+    watch: Watcher | None = None,
+) -> Restored:
+    """Restore a backup that :func:`find` found, or some paths of it.
+
+    :param scratch: a private directory for temporary files.
+    :param paths: relative to the source; none restores everything.
+    :raises RestoreError: when the destination is not an empty directory, unless forced.
+    :raises NotInBackup: when it does not hold one of the paths.
+    :raises DecryptionFailed, IntegrityError, EngineError: as the engine finds.
+    """
+    if backup.chain is None:
+        raise IntegrityError(f"the backup of {clock.local(backup.increment.end)} is not whole")
+    _check_destination(destination, force=force)
+    remove_stale(scratch, _VIEW)
+    with held(scratch, _VIEW) as view:
+        _gather(source, backup.chain, view)
+        reports = tuple(
+            engine.restore(
+                RestoreJob(
+                    source=view,
+                    destination=destination,
+                    time=backup.increment.end,
+                    encryption=keys,
+                    path=path,
+                    force=force,
+                    numeric_owner=numeric_owner,
+                ),
+                watch,
+            )
+            for path in (paths or (None,))
+        )
+    return Restored(backup, reports)
+
+
+def relative(path: str, source: Path | None) -> Path:
+    """Return a path that a person gave, absolute or relative to the source, as relative to the source.
+
+    :raises UsageError: when it leaves the source.
+    """
+    given = Path(os.path.normpath(path))
+    if given.is_absolute():
+        for top in (source, source.resolve()) if source is not None else ():
+            if given.is_relative_to(top):
+                return given.relative_to(top)
+        given = given.relative_to("/")
+    if ".." in given.parts:
+        raise UsageError(f"--path {path}: is not below the source of the backup")
+    return given
+
+
+def without_those_within(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the paths without those that lie within others; the source itself means everything: no path."""
+    kept: list[Path] = []
+    for path in sorted(set(paths)):
+        if not any(path.is_relative_to(other) for other in kept):
+            kept.append(path)
+    return () if Path() in kept else tuple(kept)
+
+
+def _check_destination(destination: Path, *, force: bool) -> None:
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        # What a restore left that was killed is removed by the engine.
+        if not force and any(not is_scratch(name, placing.PREFIX) for name in os.listdir(destination)):
+            raise RestoreError(
+                f"{destination}: is not empty; give an empty or a new directory, or --force to overwrite"
+            )
+    except FileExistsError as error:
+        raise RestoreError(f"{destination}: not a directory") from error
+    except OSError as error:
+        raise RestoreError(f"{destination}: {error.strerror}") from error
+
+
+def _gather(source: Catalog, chain: Chain, view: Path) -> None:
+    for increment in chain.increments:
+        for name, place in source.places(increment).items():
+            (view / os.fsdecode(name)).symlink_to(place.absolute())

@@ -1,0 +1,110 @@
+"""The settings of one root, in ``$ROOT/cya.toml`` on the archive. There are no secrets in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from cya.config import reading, writing
+from cya.config.keys import key
+from cya.tree.levels import ALL_LEVELS, DEFAULT_LEVELS, check_levels
+
+FILE = "cya.toml"
+
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", re.ASCII)
+
+
+def _levels(levels: tuple[str, ...]) -> bool:
+    check_levels(levels)
+    return True
+
+
+def _zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # OSError: "Europe" is a directory
+        return False
+    return True
+
+
+def _user(name: str) -> bool:
+    return _USER.fullmatch(name) is not None
+
+
+class RootConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How one client's backups are kept."""
+
+    levels: Annotated[
+        tuple[str, ...],
+        key(
+            f"a list of one or more of {', '.join(ALL_LEVELS)}, each once, from coarse to fine",
+            f"The levels of the tree, from coarse to fine, out of {', '.join(ALL_LEVELS)}. A fresh full backup comes "
+            "with every new period of the first.",
+            check=_levels,
+        ),
+    ] = DEFAULT_LEVELS
+    week_start: Annotated[
+        Literal["sunday", "monday"], key('"sunday" or "monday"', 'The first day of a week: "sunday" or "monday".')
+    ] = "sunday"
+    timezone: Annotated[
+        str,
+        key(
+            'the name of a time zone, such as "UTC" or "Europe/Berlin"',
+            "The time zone in which days, weeks, … begin.",
+            check=_zone,
+        ),
+    ] = "UTC"
+    user: Annotated[
+        str | None,
+        key(
+            "the name of a Unix user",
+            "The Unix user that the client uploads as. Without it: the one that runs the archive.",
+            example="client",
+            check=_user,
+        ),
+    ] = None
+    handover: Annotated[
+        Literal["marker", "rename"],
+        key(
+            '"marker" or "rename"',
+            'How the client says that it has uploaded everything: "marker", by a list of the files with their '
+            'checksums; or "rename", as the client of 2012 does.',
+        ),
+    ] = "marker"
+    reserve: Annotated[
+        int,
+        key("an integer from 0 up (MiB)", "Nothing is taken in while less than this is free, in MiB.", ge=0),
+    ] = 0
+
+
+def load(root_dir: Path) -> RootConfig:
+    """Read a root's settings; without the file they are the defaults.
+
+    :raises ConfigError: when the file is malformed, unreadable, or can be written by others.
+    """
+    path = root_dir.absolute() / FILE
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return RootConfig()
+    except OSError:
+        pass  # Reading it tells why.
+    # It has no power outside its own root, so root may read the one of a user who keeps an archive for himself.
+    text = reading.read_file(path, forbidden=reading.SHARED, others_own=True)
+    return reading.build(RootConfig, reading.parse(text, path), path)
+
+
+def dump(config: RootConfig) -> bytes:
+    """Write a root's settings, for ``$ROOT/cya.toml``.
+
+    Every value is written, the defaults too: a later version's defaults must not change how a tree is laid out.
+
+    :raises ConfigError: for a value that :func:`load` would refuse.
+    """
+    data = writing.render(RootConfig, msgspec.structs.asdict(config), "How cya keeps the backups of this root.")
+    reading.build(RootConfig, reading.parse(data.decode(), Path(FILE)), Path(FILE))
+    return data

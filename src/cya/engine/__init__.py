@@ -1,0 +1,1 @@
+"""Engines make and read increments. Every engine follows :class:`cya.engine.protocol.Engine`."""

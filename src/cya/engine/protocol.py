@@ -1,0 +1,192 @@
+"""What every engine does, and the data that go in and come out.
+
+An engine makes one increment on top of a served chain, lists a backup, and restores one. It knows nothing of the tree,
+of the archive's states, or of the config file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """How files are encrypted: by a passphrase, to public keys, or not at all (both empty).
+
+    :ivar passphrase: for symmetric encryption; with recipients, the passphrase of the secret key (for restoring).
+    :ivar recipients: gpg key ids or fingerprints.
+    """
+
+    passphrase: str | None = field(default=None, repr=False)
+    recipients: tuple[str, ...] = ()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether files are encrypted at all."""
+        return self.passphrase is not None or bool(self.recipients)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of the source is backed up.
+
+    :ivar patterns: lines of Duplicity's ordered file-list syntax: the first that matches decides; a path that none
+        matches is included. ``- PATTERN`` or ``PATTERN`` alone as in a list of excludes, ``+ PATTERN``.
+    :ivar excluded: absolute paths that are always left out (the engine's own cache, a local archive).
+    :ivar one_file_system: stay on the source's file system.
+    :ivar exclude_caches: leave out directories that hold a ``CACHEDIR.TAG``.
+    :ivar exclude_if_present: leave out directories that hold a file of one of these names.
+    """
+
+    patterns: tuple[str, ...] = ()
+    excluded: tuple[Path, ...] = ()
+    one_file_system: bool = False
+    exclude_caches: bool = False
+    exclude_if_present: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackupJob:
+    """One increment to be made.
+
+    :ivar source: the directory that is backed up, absolute. Of a symbolic link, what it points to; patterns may be
+        written for either.
+    :ivar target: a directory with the sigtars and manifests of at most one chain, which is continued; the increment's
+        files are written into it. Without a chain the increment is a full.
+    :ivar now: the increment's end time, seconds since the epoch; later than the served chain's end.
+    :ivar volume_size: MiB.
+    :ivar full: make a full even on top of a chain; the chain need not be readable.
+    :ivar dry_run: only count. (Stock duplicity then counts files twice in ``SourceFiles``; ``NewFiles`` is right.)
+    """
+
+    source: Path
+    target: Path
+    now: int
+    encryption: Encryption
+    selection: Selection = Selection()
+    volume_size: int = 200
+    full: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RestoreJob:
+    """One backup, or a part of it, to be restored.
+
+    :ivar source: a directory of Duplicity files that holds exactly one chain, complete up to ``time``.
+    :ivar destination: an existing directory. It becomes the source's root as it was; with ``path``, it receives
+        that path's entry at the same relative place (``etc/passwd`` is restored to ``destination/etc/passwd``).
+    :ivar time: end time of the backup to restore, seconds since the epoch.
+    :ivar path: relative to the source's root; None restores everything.
+    :ivar force: overwrite what is at the destination; never a directory with something in it by what is none.
+    :ivar numeric_owner: restore by uid and gid and not by name.
+    """
+
+    source: Path
+    destination: Path
+    time: int
+    encryption: Encryption
+    path: Path | None = None
+    force: bool = False
+    numeric_owner: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` (0: not known yet) in ``unit``, ``files`` so far, a word for people."""
+
+    done: int
+    total: int = 0
+    unit: Literal["bytes", "volumes"] = "bytes"
+    files: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A file that could not be read (or, restoring, written) as it should, and why.
+
+    :ivar path: relative to the source's root, with surrogate escapes for bytes that are not UTF-8.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    :ivar kind: of the increment made, or None for a restore.
+    :ivar start: start time of the increment (None: full, or a restore), seconds since the epoch.
+    :ivar end: end time of the increment made or restored, seconds since the epoch.
+    :ivar statistics: Duplicity's own counters, by their names there (``SourceFiles``, ``NewFiles``, …); times in
+        seconds, sizes in bytes.
+    :ivar lost: files that were left out or are incomplete.
+    """
+
+    kind: Literal["full", "inc"] | None
+    start: int | None
+    end: int
+    statistics: dict[str, float] = field(default_factory=dict)
+    lost: tuple[Lost, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, directory, link or device in a backup. ``path`` is relative to the source's root (``.`` is the root)."""
+
+    path: bytes
+    type: Literal["reg", "dir", "sym", "fifo", "sock", "chr", "blk"]
+    mtime: int
+
+
+Watcher = Callable[[Progress], None]
+
+
+class Engine(Protocol):
+    """Makes and reads increments. All methods block; Ctrl-C ends them with nothing of theirs left running."""
+
+    name: str
+
+    def backup(self, job: BackupJob, watch: Watcher | None = None) -> Report:
+        """Make one increment.
+
+        Files that cannot be read are left out and named in the report. On an error, and on Ctrl-C, nothing of the
+        increment is left in the target; after kill -9 there may be some of its files. An increment without its manifest
+        is never whole.
+
+        :raises MissingProgram: when a program that is needed is not installed.
+        :raises ConfigError: for a pattern, a passphrase or a volume size that cannot work.
+        :raises ClockError: when the served chain ends at or after ``job.now``, or the engine knows no such year.
+        :raises IntegrityError: when the served chain is not whole.
+        :raises DecryptionFailed: when the served chain has to be decrypted, and cannot be.
+        :raises EngineError: when no backup could be made.
+        """
+
+    def entries(self, source: Path, time: int, encryption: Encryption) -> Iterator[Entry]:
+        """List what is in the backup that ends at ``time``, from the signatures in ``source``; waits for no backup.
+
+        :raises NotInBackup: when no backup ends at ``time``.
+        :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
+        """
+
+    def restore(self, job: RestoreJob, watch: Watcher | None = None) -> Report:
+        """Restore a backup or one path of it. It waits for no backup, and writes nowhere but at the destination.
+
+        What is at the destination and not in the backup stays, with ``force``, too.
+
+        :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
+        :raises NotInBackup: when no backup ends at ``job.time``, or it does not hold ``job.path``.
+        :raises EngineError: when something is in the way and ``job.force`` is not set.
+        :raises IntegrityError: when a file of the chain is missing or damaged.
+        """
+
+    def forget_partial(self, served: Sequence[bytes]) -> None:
+        """Drop what a killed run left in the engine's own places, so that the next run starts over.
+
+        :param served: names of the files of the served chain; what is known of those is kept.
+        """

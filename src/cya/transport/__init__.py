@@ -1,0 +1,1 @@
+"""How files reach ``incoming/next`` and come back from the archive."""
