@@ -70,6 +70,8 @@ class Site:
         lines, first = [], dict[int, str]()
         for path in sorted(self.root.rglob("*")):
             name, found = str(path.relative_to(self.root)), path.lstat()
+            if name == "state/log":  # a line may be there twice
+                continue
             what = "directory"
             if path.is_file():
                 what = digest(path) if path.name != "served.json" else self._served(path)

@@ -84,7 +84,7 @@ def test_refused_uploads_are_counted_and_the_newest_is_told(site: Site) -> None:
     it = status(site.root, at("2026-03-03T04:00:00"), DAY)
     assert it.quarantines == 2
     assert it.newest_refusal is not None
-    assert it.newest_refusal[0] == "20260303T030000Z"
+    assert it.newest_refusal[0] == str(site.state / "quarantine/20260303T030000Z")
     assert "should have" in it.newest_refusal[1]
 
 
@@ -157,6 +157,8 @@ def test_json_says_all_and_the_table_says_it_to_people(site: Site) -> None:
         "removed": False,
         "backups": 1,
         "damaged": 0,
+        "deferred": 0,
+        "alarms": [],
         "quarantines": 0,
         "newest_refusal": None,
         "error": None,

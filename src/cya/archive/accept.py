@@ -1,23 +1,46 @@
-"""TAKEN → PLANNED: check and freeze a batch, write its ledger entry and the plan; or put it into quarantine."""
+"""TAKEN → PLANNED: check and freeze a batch, write its ledger entry and the plan; or defer it; or quarantine it."""
 
 from __future__ import annotations
 
-from cya.archive import ledger, records
-from cya.archive.directories import opened
+from dataclasses import dataclass, field
+
+from cya.archive import ledger, limits, log, records
+from cya.archive.alarms import alarms
+from cya.archive.copy_in import copy_in
+from cya.archive.directories import opened, remove
 from cya.archive.freeze import freeze
 from cya.archive.inspect import CLOCK_TOLERANCE, Batch, inspect
-from cya.archive.plan import plan, still_there
+from cya.archive.plan import check_new, plan, still_there
 from cya.archive.quarantine import quarantine
-from cya.archive.records import Served
+from cya.archive.records import Deferral, Served
 from cya.archive.root import Root
 from cya.archive.take import seize
+from cya.archive.writers import NoLeases, StillOpen
 from cya.clock import local
 from cya.errors import ArchiveError, BatchRefused
 from cya.tree import layout
 
+PATIENCE = 3
+"""So many runs wait for a process that has a file open; then the batch is copied. An sftp-server whose connection was
+cut ends within minutes."""
 
-def accept(root: Root, now: int) -> str | None:
-    """Accept the batch, or put it into quarantine and return why.
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: accepted, unless one of the two is set.
+
+    :ivar refused: why it is in quarantine now.
+    :ivar deferred: why it waits for the next run.
+    :ivar alarms: what an administrator should look at, although the batch is accepted.
+    """
+
+    refused: str | None = None
+    deferred: str | None = None
+    alarms: list[str] = field(default_factory=list)
+
+
+def accept(root: Root, now: int) -> Outcome:
+    """Accept the batch, or put it into quarantine, or leave it for the next run.
 
     :raises ArchiveError: when the archive's own clock cannot be right; the batch stays where it is.
     """
@@ -34,19 +57,49 @@ def accept(root: Root, now: int) -> str | None:
         catalog = root.catalog_above(served.serving.leaf)
         if not batch.increment.is_full and not still_there(served.serving, catalog):
             raise BatchRefused("the chain that it continues is not in the tree any more; the next is made on another")
+        check_new(batch.increment, catalog, now)
+        found = alarms(batch, served.serving, catalog)
         ledger.write(root, batch.increment, digests)
         records.save(root, layout.PLAN, plan(batch, served.serving, catalog))
+    except StillOpen as error:
+        reason = f"batch deferred: a process still has {error} open for writing"
+        log.note(root, now, "defer", reason)
+        return Outcome(deferred=f"{root.name}: {reason}")
     except BatchRefused as refusal:
+        remove(layout.COPIED, root.state)
         slot = quarantine(root, layout.BATCH, str(refusal), now)
-        return f"{root.name}: batch refused: {refusal} (quarantined as {slot})"
-    return None
+        log.note(root, now, "refuse", str(refusal), quarantine=slot)
+        return Outcome(refused=f"{root.name}: batch refused: {refusal} (quarantined as {slot})")
+    for alarm in found:
+        log.note(root, now, "alarm", alarm)
+    return Outcome(alarms=[f"{root.name}: {alarm}" for alarm in found])
 
 
 def _checked(root: Root, served: Served, now: int) -> tuple[Batch, dict[str, str]]:
     try:
-        with opened(layout.BATCH, root.state) as fd:
+        with opened(layout.BATCH, root.intake) as fd:
             seize(fd)
-            batch = inspect(fd, served, now, marker_wanted=root.config.handover == "marker")
-            return batch, freeze(fd, batch, *root.uploader)
+            wanted = root.config.handover == "marker"
+            batch = inspect(fd, served, now, marker_wanted=wanted, max_files=root.config.max_files)
+            limits.check_size(root, batch)
+            return batch, _frozen(root, fd, batch)
     except NotADirectoryError:
         raise BatchRefused("it is not a directory") from None
+
+
+def _frozen(root: Root, fd: int, batch: Batch) -> dict[str, str]:
+    """Freeze the batch where it lies, or copy it in.
+
+    :raises StillOpen: when a process has a file open, for the first runs.
+    """
+    remove(layout.COPIED, root.state)
+    waited = records.find(root, layout.DEFERRED, Deferral) or Deferral(runs=0)
+    if root.config.commit == "copy" or root.is_apart or waited.runs >= PATIENCE:
+        return copy_in(root, fd, batch)
+    try:
+        return freeze(fd, batch, *root.uploader)
+    except NoLeases:
+        return copy_in(root, fd, batch)
+    except StillOpen:
+        records.save(root, layout.DEFERRED, Deferral(runs=waited.runs + 1))
+        raise

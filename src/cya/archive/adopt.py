@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cya.archive import records
 from cya.archive.directories import exists, opened
+from cya.archive.link import link_or_copy
 from cya.archive.records import Served, ServedFile
 from cya.archive.root import Root
 from cya.catalog import Catalog
@@ -76,7 +77,7 @@ def _complete(root: Root) -> int:
         ):
             for name in completion.names:
                 with suppress(FileExistsError):
-                    os.link(name, name, src_dir_fd=source, dst_dir_fd=destination, follow_symlinks=False)
+                    link_or_copy(os.fsdecode(name), source, destination)
                     done += 1
             os.fsync(destination)
     return done

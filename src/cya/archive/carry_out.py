@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cya.archive import records
+from cya.archive import log, records
+from cya.archive.copying import same_file, temporary_name
 from cya.archive.directories import opened, remove
-from cya.archive.link import link
+from cya.archive.link import link, source_of
 from cya.archive.plan import still_there
 from cya.archive.records import Plan, Served
 from cya.archive.root import Root
@@ -34,13 +35,17 @@ def carry_out(root: Root) -> None:
     os.fsync(root.state)
 
 
-def tidy(root: Root) -> Increment | None:
+def tidy(root: Root, now: int) -> Increment | None:
     """Empty the batch and forget what was served; return what was committed, if the record can still be read."""
     try:
         committed = records.load(root, layout.COMMITTED, Plan).increment
     except ArchiveError:
         committed = None
-    remove(layout.BATCH, root.state)
+    if committed is not None:
+        log.note(root, now, "commit", log.shown(committed))
+    remove(layout.BATCH, root.intake)
+    remove(layout.COPIED, root.state)
+    remove(layout.DEFERRED, root.state)
     remove(layout.SERVED, root.state)  # a next that lies in incoming/ now is none that was served
     os.unlink(layout.COMMITTED, dir_fd=root.state)
     os.fsync(root.state)
@@ -48,15 +53,18 @@ def tidy(root: Root) -> Increment | None:
 
 
 def _take_back(root: Root, plan: Plan) -> None:
-    with opened(layout.BATCH, root.state) as batch:
-        own = {name: os.stat(name, dir_fd=batch, follow_symlinks=False) for name in os.listdir(batch)}
     for step in plan.links:
         if step.source is not None:
             continue
-        with suppress(FileNotFoundError), opened(layout.files_of(step.destination), root.backups) as files:
+        with (
+            suppress(FileNotFoundError),
+            source_of(root, step) as batch,
+            opened(layout.files_of(step.destination), root.backups) as files,
+        ):
             for name in reversed(step.names):
+                remove(temporary_name(name), files)
                 with suppress(FileNotFoundError):
-                    if os.path.samestat(os.stat(name, dir_fd=files, follow_symlinks=False), own[name]):
+                    if same_file(name, batch, files):
                         os.unlink(name, dir_fd=files)
             os.fsync(files)
     os.unlink(layout.PLAN, dir_fd=root.state)

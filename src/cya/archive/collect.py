@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from cya.archive import log
 from cya.archive.accept import accept
 from cya.archive.adopt import adopt, is_2012
 from cya.archive.carry_out import carry_out, tidy
@@ -34,6 +35,8 @@ class Collected:
 
     :ivar committed: the increments that are in the tree now and were not before.
     :ivar refused: reasons why uploads were put into quarantine.
+    :ivar deferred: reasons why uploads wait for the next run.
+    :ivar alarms: what an administrator should look at, although it was committed.
     :ivar served: what was served anew, if anything.
     :ivar adopted: number of files that a tree of the 2012 cya was completed with; None if it was none.
     :ivar error: what stopped the run, when several roots are collected side by side.
@@ -43,6 +46,8 @@ class Collected:
     state: State = State.IDLE
     committed: list[Increment] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
     served: Serving | None = None
     adopted: int | None = None
     error: CyaError | None = None
@@ -79,8 +84,9 @@ def collect(path: Path, now: datetime) -> Collected:
             make_directories(path)
             with open_root(path) as root:
                 done.adopted = adopt(root)
+                log.note(root, moment, "adopt", completed=done.adopted)
         with open_root(path) as root:
-            remove(layout.NEXT_NEW, root.state)
+            remove(layout.NEXT_NEW, root.intake)
             clear_withdrawn(root, moment)
             while not _step(root, done, moment):
                 pass
@@ -89,7 +95,7 @@ def collect(path: Path, now: datetime) -> Collected:
 
 
 def _step(root: Root, done: Collected, now: int) -> bool:
-    """Do what the state asks for; return whether the root waits for an upload now."""
+    """Do what the state asks for; return whether there is nothing more to do now."""
     match derive(root):
         case State.IDLE:
             done.served = serve(root, now)
@@ -98,11 +104,14 @@ def _step(root: Root, done: Collected, now: int) -> bool:
         case State.READY:
             take(root, handed_over(root) or layout.NEXT)
         case State.TAKEN:
-            if (refusal := accept(root, now)) is not None:
-                done.refused.append(refusal)
+            outcome = accept(root, now)
+            done.refused += [outcome.refused] if outcome.refused else []
+            done.deferred += [outcome.deferred] if outcome.deferred else []
+            done.alarms += outcome.alarms
+            return outcome.deferred is not None
         case State.PLANNED:
             carry_out(root)
         case State.COMMITTED:
-            if (committed := tidy(root)) is not None:
+            if (committed := tidy(root, now)) is not None:
                 done.committed.append(committed)
     return False

@@ -4,52 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 
+from cya.archive.attributes import drop_attributes
 from cya.archive.inspect import Batch
-from cya.errors import BatchRefused
-
-MODE = 0o440
+from cya.archive.upload import check_one_name, compare, opened_file, own
+from cya.archive.writers import StillOpen, check_no_writer
 
 
 def freeze(fd: int, batch: Batch, client_uid: int, client_gid: int) -> dict[str, str]:
     """Freeze all files of a batch; return the SHA-256 of each by its name. Done again, it does no harm.
 
     :param fd: the batch directory.
-    :param client_uid, client_gid: who uploads; the group may read, so that sigtars and manifests can be served again.
+    :param client_uid, client_gid: who uploads.
     :raises BatchRefused: when one is not a plain file of the client's, or not what its ``FINISHED`` says.
+    :raises StillOpen: when a process has one open for writing; its argument is the name.
+    :raises NoLeases: when the file system cannot tell.
     """
-    return {name.decode(): _freeze(fd, name, batch, client_uid, client_gid) for name in sorted(batch.files.names)}
+    digests = {}
+    for name in sorted(batch.files.names):
+        try:
+            digests[name.decode()] = _freeze(fd, name, batch, client_uid, client_gid)
+        except StillOpen:
+            raise StillOpen(name.decode()) from None
+    return digests
 
 
 def _freeze(directory: int, name: bytes, batch: Batch, uid: int, gid: int) -> str:
-    shown = name.decode()
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    except OSError as error:
-        raise BatchRefused(f"{shown} cannot be opened: {error.strerror}") from error
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise BatchRefused(f"{shown} is not a plain file")
-        if found.st_uid not in (uid, os.geteuid()):
-            raise BatchRefused(f"{shown} belongs to user {found.st_uid}, not to the client")
-        if found.st_size == 0:
-            raise BatchRefused(f"{shown} is empty; no file of a backup is, so this one was lost on the way")
-        if found.st_nlink != 1:
-            raise BatchRefused(f"{shown} has {found.st_nlink} names; a new file has one")
-        if os.geteuid() == 0:
-            os.fchown(fd, 0, gid)
-        os.fchmod(fd, MODE)
+    with opened_file(directory, name, uid) as fd:
+        own(fd, gid)
+        drop_attributes(fd)
+        check_no_writer(fd)
+        check_one_name(fd, name.decode())  # again: until now the client could have given it another
         with open(fd, "rb", closefd=False) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if batch.promised is not None:
-            promised = batch.promised[name]
-            if found.st_size != promised.size:
-                raise BatchRefused(f"{shown} has {found.st_size} bytes and should have {promised.size}")
-            if digest != promised.sha256:
-                raise BatchRefused(f"{shown} has not the SHA-256 that was announced")
+        compare(batch, name, os.fstat(fd).st_size, digest)
         os.fsync(fd)
         return digest
-    finally:
-        os.close(fd)

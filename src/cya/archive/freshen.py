@@ -1,16 +1,17 @@
-"""SERVED: take back a ``next`` that does not fit any more, unless something has been uploaded into it.
+"""SERVED: take back a ``next`` that does not fit any more, unless an upload into it has begun.
 
-So an upload that comes late lies where it was served for, and a client that was away finds what fits today.
+So an upload that comes late lies where it was served for, and a client that was away finds what fits today. An upload
+that was given up does not keep its place for ever.
 """
 
 from __future__ import annotations
 
 import os
 
-from cya.archive import records
+from cya.archive import log, records
 from cya.archive.check.damage import sound
 from cya.archive.directories import exists, opened, remove
-from cya.archive.inspect import Touched, touched
+from cya.archive.inspect import Touched, last_change, touched
 from cya.archive.plan import still_there
 from cya.archive.quarantine import quarantine
 from cya.archive.records import Served
@@ -18,7 +19,11 @@ from cya.archive.root import Root
 from cya.archive.take import give_back, seize, withdraw
 from cya.tree import layout
 
-_UNKNOWN = "this was in incoming/next, and it is not what was served there"
+_UNKNOWN = "this was in incoming/next: an upload that was given up, or something that was not served there"
+
+_GIVEN_UP = 7 * 86400
+_QUIET = 2 * 86400
+"""An upload is given up when its ``next``, of a period that is over, was served and last changed so long ago."""
 
 
 def freshen(root: Root, now: int) -> bool:
@@ -29,12 +34,11 @@ def freshen(root: Root, now: int) -> bool:
     served = records.find(root, layout.SERVED, Served)
     try:
         with opened(layout.NEXT, root.incoming) as fd:
-            state = Touched.BY_OTHERS if served is None else touched(fd, served)
-            if state is Touched.BY_CLIENT or (state is Touched.NOT and served and _fits(root, served, fd, now)):
+            if served is not None and _stays(root, served, fd, now):
                 return False
             withdraw(root)
             seize(fd)
-            if served is not None and touched(fd, served) is Touched.BY_CLIENT:
+            if served is not None and _has_upload(root, served, fd, now):
                 give_back(root, fd)
                 return False
     except NotADirectoryError:
@@ -43,20 +47,35 @@ def freshen(root: Root, now: int) -> bool:
     return True
 
 
+def _stays(root: Root, served: Served, fd: int, now: int) -> bool:
+    """Tell whether ``next`` is left as it is: it fits, or an upload has begun."""
+    if _has_upload(root, served, fd, now):
+        return True
+    return touched(fd, served, now) is Touched.NOT and _fits(root, served, fd, now)
+
+
+def _has_upload(root: Root, served: Served, fd: int, now: int) -> bool:
+    if touched(fd, served, now) is not Touched.BY_CLIENT:
+        return False
+    is_over = served.serving.leaf != root.calendar.leaf(now)
+    return not (is_over and served.time < now - _GIVEN_UP and last_change(fd) < now - _QUIET)
+
+
 def clear_withdrawn(root: Root, now: int) -> None:
     """Remove a ``next`` that was taken back; what was not just served there is put into quarantine."""
-    if not exists(layout.WITHDRAWN, root.state):
+    if not exists(layout.WITHDRAWN, root.intake):
         return
     served = records.find(root, layout.SERVED, Served)
     try:
-        with opened(layout.WITHDRAWN, root.state) as fd:
-            known = served is not None and touched(fd, served) is Touched.NOT
+        with opened(layout.WITHDRAWN, root.intake) as fd:
+            known = served is not None and touched(fd, served, now) is Touched.NOT
     except NotADirectoryError:
         known = False
     if known:
-        remove(layout.WITHDRAWN, root.state)
+        remove(layout.WITHDRAWN, root.intake)
     else:
-        quarantine(root, layout.WITHDRAWN, _UNKNOWN, now)
+        slot = quarantine(root, layout.WITHDRAWN, _UNKNOWN, now)
+        log.note(root, now, "refuse", _UNKNOWN, quarantine=slot)
 
 
 def _fits(root: Root, served: Served, fd: int, now: int) -> bool:

@@ -5,6 +5,7 @@ Nothing here is decrypted, and nothing that the client says decides where the in
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from cya.transport.marker import File
 from cya.tree import layout, placement
 from cya.tree.chain import Increment
 
-MOST_FILES = 100_000
-"""More files than that are no backup: at 200 MiB a volume it would be 20 TB in one increment."""
+_BROKEN = 3600
+_MOST_DEBRIS = 1_000
+"""Dot files of broken transfers. There is one for each volume that was cut off."""
 
 MOST_MARKER_BYTES = 32 << 20
 
@@ -30,21 +32,23 @@ CLOCK_TOLERANCE = 15 * 60
 
 @dataclass(frozen=True)
 class Batch:
-    """An upload that has passed: the increment, its files, and what the marker says of them (None: no marker)."""
+    """An upload that has passed: the increment, its files, their size in bytes, what the marker says (None: none)."""
 
     increment: Increment
     files: FileSet
+    size: int
     promised: dict[bytes, File] | None
 
 
-def inspect(fd: int, served: Served, now: int, *, marker_wanted: bool) -> Batch:
+def inspect(fd: int, served: Served, now: int, *, marker_wanted: bool, max_files: int) -> Batch:
     """Check a batch directory.
 
     :param now: the archive's clock, seconds since the epoch.
     :param marker_wanted: whether a batch without ``FINISHED`` is refused.
+    :param max_files: so many new files are allowed.
     :raises BatchRefused: with the reason.
     """
-    new = _new_names(fd, served)
+    new = _new_names(fd, served, max_files)
     promised = _read_marker(fd, wanted=marker_wanted)
     for name in new:
         read = names.parse_strict(name)
@@ -65,7 +69,7 @@ def inspect(fd: int, served: Served, now: int, *, marker_wanted: bool) -> Batch:
         placement.commit(served.serving, increment)
     except ValueError as error:
         raise BatchRefused(str(error)) from error
-    return Batch(increment, files, promised)
+    return Batch(increment, files, sum(_size(fd, name) for name in files.names), promised)
 
 
 class Touched(Enum):
@@ -76,27 +80,57 @@ class Touched(Enum):
     BY_OTHERS = "the served files are others than those that were put there, as after copying a root"
 
 
-def touched(fd: int, served: Served) -> Touched:
-    """Tell what has become of a served directory."""
+def touched(fd: int, served: Served, now: int) -> Touched:
+    """Tell what has become of a served directory.
+
+    :param now: the archive's clock. A dot file that has grown in the last hour is a transfer that goes on; an older one
+        is what a broken one left.
+    """
     known = {file.name for file in served.files}
-    if any(name not in known and not name.startswith(".") for name in os.listdir(fd)):
-        return Touched.BY_CLIENT
+    debris = 0
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.name in known:
+                continue
+            debris += 1
+            if not entry.name.startswith(".") or debris > _MOST_DEBRIS or _changed(entry) > now - _BROKEN:
+                return Touched.BY_CLIENT
     try:
-        _new_names(fd, served)
+        _new_names(fd, served, 0)
     except BatchRefused:
         return Touched.BY_OTHERS
     return Touched.NOT
 
 
-def _new_names(fd: int, served: Served) -> list[bytes]:
+def last_change(fd: int) -> int:
+    """Return when a directory or what is in it last changed, in seconds since the epoch. No client can set that back.
+
+    Of a directory with very many entries only the first are looked at.
+    """
+    with os.scandir(fd) as entries:
+        return max([int(os.fstat(fd).st_ctime), *map(_changed, itertools.islice(entries, _MOST_DEBRIS))])
+
+
+def _changed(entry: os.DirEntry[str]) -> int:
+    try:
+        return int(entry.stat(follow_symlinks=False).st_ctime)
+    except FileNotFoundError:
+        return 0
+
+
+def _new_names(fd: int, served: Served, max_files: int) -> list[bytes]:
     """Names that the client added. Dot files are what broken transfers leave, and are dropped."""
     known = {file.name.encode(): file.ino for file in served.files}
     device = os.fstat(fd).st_dev
     new: list[bytes] = []
+    debris = 0
     with os.scandir(fd) as entries:
         for entry in entries:
             name = os.fsencode(entry.name)
             if name.startswith(b".") and not entry.is_dir(follow_symlinks=False):
+                debris += 1
+                if debris > _MOST_DEBRIS:
+                    raise BatchRefused(f"more than {_MOST_DEBRIS} dot files")
                 continue
             if name == layout.MARKER.encode():
                 continue
@@ -106,8 +140,8 @@ def _new_names(fd: int, served: Served) -> list[bytes]:
                     raise BatchRefused(f"{_show(name)} was served, and something else has been put in its place")
                 continue
             new.append(name)
-            if len(new) > MOST_FILES:
-                raise BatchRefused(f"more than {MOST_FILES} files")
+            if len(new) > max_files:
+                raise BatchRefused(f"more than {max_files} files (max_files in cya.toml)")
     return new
 
 
@@ -130,6 +164,10 @@ def _read_marker(fd: int, *, wanted: bool) -> dict[bytes, File] | None:
         return {file.name.encode(): file for file in marker.decode(data).files}
     except (OSError, ValueError) as error:
         raise BatchRefused(f"{layout.MARKER} is malformed: {error}") from error
+
+
+def _size(fd: int, name: bytes) -> int:
+    return os.stat(name, dir_fd=fd, follow_symlinks=False).st_size
 
 
 def _check_whole(files: FileSet) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from cya.archive.inspect import Batch
 from cya.archive.records import Link, Plan
 from cya.catalog import Catalog
+from cya.errors import BatchRefused
 from cya.format.collection import FileSet
 from cya.tree import layout, placement
+from cya.tree.chain import Increment
 from cya.tree.placement import Serving
 
 
@@ -23,6 +25,20 @@ def plan(batch: Batch, serving: Serving, catalog: Catalog) -> Plan:
                 source, files = layout.directory(serving.base), catalog[serving.base].sets[increment]
             links.append(Link(layout.directory(place.period), source, tuple(n.decode() for n in manifest_last(files))))
     return Plan(batch.increment.start, batch.increment.end, tuple(links))
+
+
+def check_new(increment: Increment, catalog: Catalog, now: int) -> None:
+    """Check that an increment comes after all that lies where it has to go: none of its names is taken there.
+
+    What was served makes sure of that, but for a full where nothing was served, as after damage.
+
+    :param now: the archive's clock; what ends after it was made under a clock that ran wild.
+    :raises BatchRefused: when it does not.
+    """
+    known = {i for directory in catalog.directories for i in directory.sets}
+    latest = max((i.end for i in known if i.end <= now), default=None)
+    if increment in known or (latest is not None and increment.end <= latest):
+        raise BatchRefused("it does not end after the backups that are there already; set the client's clock (NTP)")
 
 
 def still_there(serving: Serving, catalog: Catalog) -> bool:

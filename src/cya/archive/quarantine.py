@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 
-from cya.archive.directories import exists, made_below, make, opened
+from cya.archive.directories import exists, made_below, make, opened, remove
 from cya.archive.root import Root
 from cya.durable import write_file
 from cya.tree import layout
@@ -14,16 +14,17 @@ REASON = "REASON"
 
 
 def quarantine(root: Root, name: str, reason: str, now: int) -> str:
-    """Move ``state/NAME`` to ``state/quarantine/TIME/files`` and write the reason beside it; return TIME."""
+    """Move ``NAME`` in the intake to ``quarantine/TIME/files`` and write the reason beside it; return TIME."""
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    with made_below((layout.QUARANTINE,), root.state, 0o700) as area:
+    with made_below((layout.QUARANTINE,), root.intake, 0o700) as area:
         slot = next(s for s in (stamp, *(f"{stamp}-{n}" for n in range(2, 10_000))) if not _taken(s, area))
         make(slot, area, 0o700)
         with opened(slot, area) as place:
             write_file(REASON, f"{reason}\n".encode(), dir_fd=place)
-            os.rename(name, layout.FILES, src_dir_fd=root.state, dst_dir_fd=place)
+            os.rename(name, layout.FILES, src_dir_fd=root.intake, dst_dir_fd=place)
             os.fsync(place)
-    os.fsync(root.state)
+    os.fsync(root.intake)
+    remove(layout.DEFERRED, root.state)
     return slot
 
 

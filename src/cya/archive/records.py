@@ -87,16 +87,23 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Increment(self.start, self.end)
 
 
+class Deferral(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``deferred.json``: how many runs have waited for a process that has a file of the batch open."""
+
+    runs: int
+
+
 _WAY_OUT = {
+    layout.DEFERRED: "remove it and collect again",
     layout.SERVED: "remove it and collect again; what lies in incoming/next is put into quarantine then",
     layout.PLAN: "move it and state/batch away and collect again; that upload is lost then, the next one is whole",
     layout.COMMITTED: "remove it and state/batch and collect again; the upload is in the tree",
 }
 
-Record = TypeVar("Record", Served, Plan)
+Record = TypeVar("Record", Served, Plan, Deferral)
 
 
-def save(root: Root, name: str, record: Served | Plan) -> None:
+def save(root: Root, name: str, record: Served | Plan | Deferral) -> None:
     """Write a record whole or not at all, and make sure that it is on the disk."""
     write_file(name, msgspec.json.format(msgspec.json.encode(record)) + b"\n", dir_fd=root.state)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cya import catalog
+from cya.archive.directories import exists, make
 from cya.archive.settings import calendar
 from cya.config import root as root_config
 from cya.config.root import RootConfig
@@ -24,7 +25,11 @@ DIRECTORY_MODES = {layout.STATE: 0o700, layout.OUTGOING: 0o755, layout.INCOMING:
 
 @dataclass(frozen=True)
 class Root:
-    """An open root. The descriptors are of it, ``backups/``, ``incoming/``, ``state/``; the path is for messages."""
+    """An open root. The descriptors are of it and of its directories; the path is for messages.
+
+    :ivar intake: where what comes from the client is put by renaming: ``state/``, or ``incoming/.intake`` where
+        ``incoming/`` is another file system.
+    """
 
     path: Path
     config: RootConfig
@@ -32,6 +37,12 @@ class Root:
     backups: int
     incoming: int
     state: int
+    intake: int
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether what clients upload lies on another file system than what is committed."""
+        return self.intake != self.state
 
     @property
     def name(self) -> str:
@@ -90,10 +101,23 @@ def open_root(path: Path, lock_name: str = layout.LOCK) -> Iterator[Root]:
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise ArchiveError(_no_root(path, str(error.filename or path))) from error
             with lock(lock_name, f"{path.name}: another run is at work on {path}", dir_fd=fds[3]):
+                fds.append(open_intake(fds[2], fds[3]))
                 yield Root(path, root_config.load(path), *fds)
     finally:
-        for fd in fds:
+        for fd in set(fds):
             os.close(fd)
+
+
+def open_intake(incoming: int, state: int, *, reading: bool = False) -> int:
+    """Return the directory that uploads can be renamed into: ``state`` itself, or one that is made and opened here.
+
+    :param reading: nothing is made.
+    """
+    if os.fstat(incoming).st_dev == os.fstat(state).st_dev or (reading and not exists(layout.INTAKE, incoming)):
+        return state
+    if not reading:
+        make(layout.INTAKE, incoming, 0o700)
+    return os.open(layout.INTAKE, DIRECTORY, dir_fd=incoming)
 
 
 def _no_root(path: Path, missing: str) -> str:
@@ -120,7 +144,7 @@ _ADVICE = {
     errno.EROFS: "the file system is mounted read-only",
     errno.EACCES: "not allowed; run as the user that the archive belongs to (often root)",
     errno.EPERM: "not allowed; run as the user that the archive belongs to (often root)",
-    errno.EXDEV: "incoming/, state/ and backups/ must lie on one file system (and one btrfs subvolume)",
+    errno.EXDEV: "state/ and backups/ must lie on one file system (and one btrfs subvolume)",
     errno.EIO: "the disk reports an error; look at the kernel's log",
 }
 

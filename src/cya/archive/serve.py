@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 
+from cya.archive import log
 from cya.archive.check.damage import sound
 from cya.archive.directories import make, opened, remove
+from cya.archive.limits import check_reserve
+from cya.archive.link import link_or_copy
 from cya.archive.records import Served, ServedFile, save
 from cya.archive.root import Root
 from cya.catalog import Catalog
-from cya.errors import ArchiveError
 from cya.tree import layout, placement
 from cya.tree.placement import Serving
 
@@ -23,31 +25,23 @@ def serve(root: Root, now: int) -> Serving:
 
     :raises ArchiveError: when less is free than the root's reserve.
     """
-    _check_reserve(root)
-    remove(layout.NEXT_NEW, root.state)
+    check_reserve(root)
+    remove(layout.NEXT_NEW, root.intake)
     catalog = sound(root, root.catalog_above(root.calendar.leaf(now)))
     serving = placement.serve(catalog.tree, root.calendar, now, catalog.known)
-    make(layout.NEXT_NEW, root.state, 0o700)
-    with opened(layout.NEXT_NEW, root.state) as new:
+    make(layout.NEXT_NEW, root.intake, 0o700)
+    with opened(layout.NEXT_NEW, root.intake) as new:
         files = _link_metadata(root, serving, catalog, new)
         os.fsync(new)
         save(root, layout.SERVED, Served.of(serving, now, files))
         if os.geteuid() == 0:
             os.fchown(new, *root.uploader)
-    os.rename(layout.NEXT_NEW, layout.NEXT, src_dir_fd=root.state, dst_dir_fd=root.incoming)
-    os.fsync(root.state)
+    os.rename(layout.NEXT_NEW, layout.NEXT, src_dir_fd=root.intake, dst_dir_fd=root.incoming)
+    os.fsync(root.intake)
     os.fsync(root.incoming)
+    base = layout.directory(serving.base) if serving.base else None
+    log.note(root, now, "serve", leaf=layout.directory(serving.leaf), base=base, files=len(files))
     return serving
-
-
-def _check_reserve(root: Root) -> None:
-    found = os.fstatvfs(root.state)
-    free = found.f_bavail * found.f_frsize >> 20
-    if free < root.config.reserve:
-        raise ArchiveError(
-            f"{root.path}: only {free} MiB are free, and the reserve is {root.config.reserve} MiB: nothing is served, "
-            "and nothing can be backed up, until space is freed"
-        )
 
 
 def _link_metadata(root: Root, serving: Serving, catalog: Catalog, new: int) -> tuple[ServedFile, ...]:
@@ -58,7 +52,7 @@ def _link_metadata(root: Root, serving: Serving, catalog: Catalog, new: int) -> 
     with opened(layout.files_of(serving.base), root.backups) as source:
         for increment in serving.chain.increments:
             for name in map(os.fsdecode, sets[increment].metadata):
-                os.link(name, name, src_dir_fd=source, dst_dir_fd=new, follow_symlinks=False)
+                link_or_copy(name, source, new)
                 found = os.stat(name, dir_fd=new, follow_symlinks=False)
                 served.append(ServedFile(name, found.st_ino))
     return tuple(served)

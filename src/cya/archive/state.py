@@ -26,7 +26,7 @@ def derive(root: Root) -> State:
         return State.COMMITTED
     if exists(layout.PLAN, root.state):
         return State.PLANNED
-    if exists(layout.BATCH, root.state):
+    if exists(layout.BATCH, root.intake):
         return State.TAKEN
     if handed_over(root) is not None:
         return State.READY

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cya import catalog, clock
+from cya.archive import log, records
 from cya.archive.clients import REMOVED
 from cya.archive.directories import opened
 from cya.archive.quarantine import REASON
-from cya.archive.root import Root, told
+from cya.archive.records import Deferral
+from cya.archive.root import Root, open_intake, told
 from cya.archive.state import State, derive
 from cya.config import root as root_config
 from cya.errors import ArchiveError, CyaError
@@ -29,7 +31,10 @@ class Status:
     :ivar overdue: why the client needs a look: its last backup is too old.
     :ivar bytes: size of everything in ``backups/``, each file once.
     :ivar backups: number of points in time that can be restored; ``damaged``: that cannot, something is missing.
-    :ivar quarantines: number of refused uploads that lie about; ``newest_refusal``: time and reason of the last one.
+    :ivar deferred: how many runs have waited for a process that has a file of an upload open.
+    :ivar alarms: lines of the log of the last days that an administrator should look at.
+    :ivar quarantines: number of refused uploads that lie about; ``newest_refusal``: directory and reason of the
+        last one.
     :ivar free_bytes: what the file system has left; ``free_inodes``: None where it does not count them.
     """
 
@@ -42,6 +47,8 @@ class Status:
     bytes: int = 0
     backups: int = 0
     damaged: int = 0
+    deferred: int = 0
+    alarms: list[str] = field(default_factory=list)
     quarantines: int = 0
     newest_refusal: tuple[str, str] | None = None
     free_bytes: int = 0
@@ -78,12 +85,21 @@ def _look(it: Status, now: int, max_age: timedelta) -> None:
         opened(layout.INCOMING, top) as incoming,
         opened(layout.STATE, top) as state,
     ):
-        it.state = derive(Root(it.root, config, top, backups, incoming, state))
+        intake = open_intake(incoming, state, reading=True)
+        try:
+            root = Root(it.root, config, top, backups, incoming, state, intake)
+            it.state = derive(root)
+            it.quarantines, it.newest_refusal = _quarantines(intake)
+            waited = records.find(root, layout.DEFERRED, Deferral)
+            it.deferred = waited.runs if waited else 0
+            it.alarms = log.tail(state, "alarm", now - _RECENT)
+        finally:
+            if intake != state:
+                os.close(intake)
         space = os.fstatvfs(backups)
     it.free_bytes = space.f_bavail * space.f_frsize
     it.free_inodes = space.f_favail if space.f_files else None
     it.removed = (it.root / layout.STATE / REMOVED).exists()
-    it.quarantines, it.newest_refusal = _quarantines(it.root / layout.STATE / layout.QUARANTINE)
     it.bytes = _size(it.root / layout.BACKUPS)
     found = catalog.read(it.root).backups
     whole = [backup.increment.end for backup in found if backup.chain is not None]
@@ -101,8 +117,13 @@ def _added(root: Path) -> int:
     return int((file if file.exists() else root).stat().st_mtime)
 
 
-def _quarantines(place: Path) -> tuple[int, tuple[str, str] | None]:
-    """Count the slots ``TIME`` and ``TIME-N``; return time and reason of the newest, too."""
+_RECENT = 7 * 86400
+"""For so many seconds an alarm is shown."""
+
+
+def _quarantines(intake: int) -> tuple[int, tuple[str, str] | None]:
+    """Count the slots ``TIME`` and ``TIME-N``; return the directory and the reason of the newest, too."""
+    place = Path(os.readlink(f"/proc/self/fd/{intake}")) / layout.QUARANTINE
     if not place.is_dir():
         return 0, None
     slots = sorted(
@@ -112,7 +133,7 @@ def _quarantines(place: Path) -> tuple[int, tuple[str, str] | None]:
     if not slots:
         return 0, None
     reason = slots[-1] / REASON
-    return len(slots), (slots[-1].name, reason.read_text(errors="replace").strip() if reason.exists() else "?")
+    return len(slots), (str(slots[-1]), reason.read_text(errors="replace").strip() if reason.exists() else "?")
 
 
 def _size(top: Path) -> int:

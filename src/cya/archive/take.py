@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from cya.archive.attributes import drop_attributes
 from cya.archive.root import Root
 from cya.tree import layout
 
@@ -25,13 +26,13 @@ def give_back(root: Root, fd: int) -> None:
     """Undo :func:`withdraw` and :func:`seize`: something was uploaded in the very moment."""
     if os.geteuid() == 0:
         os.fchown(fd, *root.uploader)
-    os.rename(layout.WITHDRAWN, layout.NEXT, src_dir_fd=root.state, dst_dir_fd=root.incoming)
+    os.rename(layout.WITHDRAWN, layout.NEXT, src_dir_fd=root.intake, dst_dir_fd=root.incoming)
 
 
 def _move(root: Root, name: str, to: str) -> None:
-    os.rename(name, to, src_dir_fd=root.incoming, dst_dir_fd=root.state)
+    os.rename(name, to, src_dir_fd=root.incoming, dst_dir_fd=root.intake)
     os.fsync(root.incoming)
-    os.fsync(root.state)
+    os.fsync(root.intake)
 
 
 def seize(fd: int) -> None:
@@ -39,3 +40,4 @@ def seize(fd: int) -> None:
     if os.geteuid() == 0:
         os.fchown(fd, 0, 0)
     os.fchmod(fd, 0o700)
+    drop_attributes(fd)

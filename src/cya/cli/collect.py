@@ -45,9 +45,9 @@ def collect(
 
 
 def complain(done: list[Collected]) -> None:
-    """Say on stderr what went wrong."""
+    """Say on stderr what went wrong, and what an administrator should look at."""
     for each in done:
-        for message in [*each.refused, *([str(each.error)] if each.error else [])]:
+        for message in [*each.refused, *each.alarms, *each.deferred, *([str(each.error)] if each.error else [])]:
             print(f"cya: {message}", file=sys.stderr)
 
 
@@ -75,6 +75,8 @@ def _facts(each: Collected) -> dict[str, Any]:
         "state": each.state.name.lower(),
         "committed": [clock.iso(increment.end) for increment in each.committed],
         "refused": each.refused,
+        "deferred": each.deferred,
+        "alarms": each.alarms,
         "served": layout.directory(each.served.leaf) if each.served else None,
         "base": layout.directory(each.served.base) if each.served and each.served.base else None,
         "adopted": each.adopted,

@@ -90,9 +90,13 @@ def _facts(each: Status) -> dict[str, Any]:
         "backups": each.backups,
         "damaged": each.damaged,
         "bytes": each.bytes,
+        "deferred": each.deferred,
+        "alarms": each.alarms,
         "quarantines": each.quarantines,
         "newest_refusal": (
-            {"slot": each.newest_refusal[0], "reason": each.newest_refusal[1]} if each.newest_refusal else None
+            {"slot": Path(each.newest_refusal[0]).name, "reason": each.newest_refusal[1]}
+            if each.newest_refusal
+            else None
         ),
         "free_bytes": each.free_bytes,
         "free_inodes": each.free_inodes,
@@ -112,9 +116,10 @@ def _show(done: list[Status]) -> None:
     (console if console.is_terminal else Console(highlight=False, width=200)).print(table)
     for each in done:
         if each.newest_refusal:
-            slot, reason = each.newest_refusal
-            place = each.root / "state/quarantine" / slot
+            place, reason = each.newest_refusal
             console.print(escape(f"{each.name}: {each.quarantines} refused; {place}: {reason}"), soft_wrap=True)
+        for alarm in each.alarms:
+            console.print(escape(f"{each.name}: {alarm}"), soft_wrap=True)
 
 
 def _row(each: Status) -> list[str]:
@@ -123,6 +128,10 @@ def _row(each: Status) -> list[str]:
     state = "removed" if each.removed else each.state.value
     if each.damaged:
         state += f"; [red]{each.damaged} damaged[/red]"
+    if each.deferred:
+        state += f"; deferred {each.deferred} times"
+    if each.alarms:
+        state += f"; [yellow]{len(each.alarms)} alarms[/yellow]"
     if each.quarantines:
         state += f"; {each.quarantines} in quarantine"
     old = archive.age(each.age) if each.last is not None else ""

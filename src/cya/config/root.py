@@ -75,9 +75,27 @@ class RootConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             'checksums; or "rename", as the client of 2012 does.',
         ),
     ] = "marker"
+    commit: Annotated[
+        Literal["link", "copy"],
+        key(
+            '"link" or "copy"',
+            'How an upload comes into the tree: "link", by hard links to the files that the client has written; or '
+            '"copy", by a copy of them, which shares their blocks where the file system can (btrfs, XFS).',
+        ),
+    ] = "link"
+    max_batch: Annotated[
+        int, key("an integer from 0 up (MiB)", "A larger upload is refused, in MiB. 0: no limit.", ge=0)
+    ] = 0
+    max_files: Annotated[
+        int, key("an integer from 3 up", "An upload with more files is refused. Each volume is a file.", ge=3)
+    ] = 100_000
     reserve: Annotated[
         int,
         key("an integer from 0 up (MiB)", "Nothing is taken in while less than this is free, in MiB.", ge=0),
+    ] = 0
+    reserve_inodes: Annotated[
+        int,
+        key("an integer from 0 up", "Nothing is taken in while fewer inodes than this are free.", ge=0),
     ] = 0
 
 

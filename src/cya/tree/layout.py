@@ -7,6 +7,9 @@ $ROOT/
   incoming/finished/       the same, handed over by renaming, as the 2012 client does
   outgoing/                loans
   state/                   what the archive needs to know to go on after being stopped anywhere
+
+``next.new/``, ``batch/``, ``withdrawn/`` and ``quarantine/`` lie in ``state/``, or, where ``incoming/`` is another file
+system, in ``incoming/.intake/``: what a client has uploaded is moved by renaming.
 """
 
 from __future__ import annotations
@@ -25,7 +28,11 @@ OUTGOING = "outgoing"
 
 STATE = "state"
 LOCK = "lock"
+LOG = "log"
+INTAKE = ".intake"
 BATCH = "batch"
+COPIED = "copied"
+DEFERRED = "deferred.json"
 NEXT_NEW = "next.new"
 WITHDRAWN = "withdrawn"
 SERVED = "served.json"

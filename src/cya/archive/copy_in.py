@@ -1,0 +1,45 @@
+"""FREEZE, the other way: copy each new file into ``state/copied/``, for what cannot be frozen where it lies.
+
+That is a batch on another file system (``incoming/`` is one of its own), on one without leases, or in which a process
+keeps a file open run after run; and every batch where the root's settings say ``commit = "copy"``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cya.archive.copying import copy
+from cya.archive.directories import make, opened, remove
+from cya.archive.inspect import Batch
+from cya.archive.root import Root
+from cya.archive.upload import MODE, compare, opened_file
+from cya.archive.writers import StillOpen
+from cya.errors import BatchRefused
+from cya.tree import layout
+
+
+def copy_in(root: Root, fd: int, batch: Batch) -> dict[str, str]:
+    """Copy all files of a batch; return the SHA-256 of each by its name. Copies of an earlier run are made anew.
+
+    What is compared with the client's word, and committed, is the copy: a process that still writes into the original
+    changes nothing any more.
+
+    :param fd: the batch directory.
+    :raises BatchRefused: as :func:`cya.archive.freeze.freeze`.
+    """
+    uid, gid = root.uploader
+    remove(layout.COPIED, root.state)
+    make(layout.COPIED, root.state, 0o700)
+    digests = {}
+    with opened(layout.COPIED, root.state) as copies:
+        for name in sorted(batch.files.names):
+            shown = name.decode()
+            try:
+                with opened_file(fd, name, uid) as file:
+                    size, digests[shown] = copy(file, shown, copies, MODE, gid)
+            except StillOpen:
+                raise BatchRefused(f"{shown} is kept locked by a process of the client") from None
+            compare(batch, name, size, digests[shown])
+        os.fsync(copies)
+    os.fsync(root.state)
+    return digests

@@ -1,0 +1,59 @@
+"""``state/log``: a line for each thing that has happened to a root, for whoever has to know later.
+
+::
+
+    2026-03-02T03:10:00Z commit inc 2026-03-02T03:00:00Z leaf=2000/2020/2026/2026-03/2026-03-01 files=3 bytes=1048576
+
+A line is written after what it tells of, so that it is never of something that did not happen. A run that is killed in
+between and run again may write it twice.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+from cya import clock
+from cya.archive.root import Root
+from cya.tree import layout
+from cya.tree.chain import Increment
+
+
+def note(root: Root, now: int, event: str, what: str = "", **facts: object) -> None:
+    """Append a line.
+
+    :param now: the archive's clock, seconds since the epoch.
+    :param event: one word, such as ``commit``.
+    :param what: for people; what a client has chosen in it is escaped.
+    """
+    words = [clock.iso(now), event, what, *(f"{key}={value}" for key, value in facts.items() if value is not None)]
+    line = " ".join(word for word in words if word)
+    fd = os.open(
+        layout.LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=root.state
+    )
+    try:
+        os.write(fd, f"{_printable(line)}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def shown(increment: Increment) -> str:
+    """Return an increment as it stands in the log."""
+    return f"{'full' if increment.is_full else 'inc'} {clock.iso(increment.end)}"
+
+
+def tail(root_state: int, event: str, since: int) -> list[str]:
+    """Return the lines of an event from ``since`` (seconds since the epoch) on, of the last 64 KiB of the log."""
+    try:
+        fd = os.open(layout.LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_state)
+    except FileNotFoundError:
+        return []
+    with open(fd, "rb") as file:
+        file.seek(max(0, os.fstat(fd).st_size - (64 << 10)))
+        lines = file.read().decode(errors="replace").splitlines()
+    first = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [line for line in lines if line >= first and line.split(" ")[1:2] == [event]]
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
