@@ -58,7 +58,7 @@ def accept(root: Root, now: int) -> Outcome:
         if not batch.increment.is_full and not still_there(served.serving, catalog):
             raise BatchRefused("the chain that it continues is not in the tree any more; the next is made on another")
         check_new(batch.increment, catalog, now)
-        found = alarms(batch, served.serving, catalog)
+        found = alarms(root, batch, served.serving, now)
         ledger.write(root, batch.increment, digests)
         records.save(root, layout.PLAN, plan(batch, served.serving, catalog))
     except StillOpen as error:

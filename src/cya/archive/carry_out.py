@@ -37,19 +37,26 @@ def carry_out(root: Root) -> None:
 
 def tidy(root: Root, now: int) -> Increment | None:
     """Empty the batch and forget what was served; return what was committed, if the record can still be read."""
-    try:
-        committed = records.load(root, layout.COMMITTED, Plan).increment
-    except ArchiveError:
-        committed = None
-    if committed is not None:
-        log.note(root, now, "commit", log.shown(committed))
+    plan: Plan | None = None
+    with suppress(ArchiveError):
+        plan = records.load(root, layout.COMMITTED, Plan)
+    if plan is not None:
+        _log(root, plan, now)
     remove(layout.BATCH, root.intake)
     remove(layout.COPIED, root.state)
     remove(layout.DEFERRED, root.state)
     remove(layout.SERVED, root.state)  # a next that lies in incoming/ now is none that was served
     os.unlink(layout.COMMITTED, dir_fd=root.state)
     os.fsync(root.state)
-    return committed
+    return plan.increment if plan else None
+
+
+def _log(root: Root, plan: Plan, now: int) -> None:
+    new = next(step for step in plan.links if step.source is None)
+    size = None
+    with suppress(FileNotFoundError), opened(layout.files_of(new.destination), root.backups) as fd:
+        size = sum(os.stat(name, dir_fd=fd, follow_symlinks=False).st_size for name in new.names)
+    log.note(root, now, "commit", log.shown(plan.increment), leaf=new.period, files=len(new.names), bytes=size)
 
 
 def _take_back(root: Root, plan: Plan) -> None:

@@ -103,6 +103,7 @@ def _step(root: Root, done: Collected, now: int) -> bool:
             return not freshen(root, now)
         case State.READY:
             take(root, handed_over(root) or layout.NEXT)
+            log.note(root, now, "take")
         case State.TAKEN:
             outcome = accept(root, now)
             done.refused += [outcome.refused] if outcome.refused else []

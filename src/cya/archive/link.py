@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
-from cya.archive.copying import copy, same_file
+from cya.archive.copying import copy, same_file, temporary_name
 from cya.archive.directories import exists, made_below, opened
 from cya.archive.records import Link, Plan
 from cya.archive.root import Root
@@ -42,6 +42,8 @@ def source_of(root: Root, step: Link) -> AbstractContextManager[int]:
 
 def _link_names(names: tuple[str, ...], source: int, destination: int, period: str) -> None:
     for name in names:
+        with suppress(FileNotFoundError):  # a run that was killed may have left it
+            os.unlink(temporary_name(name), dir_fd=destination)
         try:
             link_or_copy(name, source, destination)
         except FileExistsError:

@@ -11,12 +11,14 @@ between and run again may write it twice.
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+import re
 
 from cya import clock
 from cya.archive.root import Root
 from cya.tree import layout
 from cya.tree.chain import Increment
+
+_SIZE = re.compile(r" bytes=([0-9]+)$", re.ASCII)
 
 
 def note(root: Root, now: int, event: str, what: str = "", **facts: object) -> None:
@@ -42,6 +44,12 @@ def shown(increment: Increment) -> str:
     return f"{'full' if increment.is_full else 'inc'} {clock.iso(increment.end)}"
 
 
+def sizes(root: Root, since: int) -> list[int]:
+    """Return the sizes in bytes of the increments that were committed from ``since`` on; fulls are not among them."""
+    found = (_SIZE.search(line) for line in tail(root.state, "commit", since) if " commit inc " in line)
+    return [int(match[1]) for match in found if match]
+
+
 def tail(root_state: int, event: str, since: int) -> list[str]:
     """Return the lines of an event from ``since`` (seconds since the epoch) on, of the last 64 KiB of the log."""
     try:
@@ -51,7 +59,7 @@ def tail(root_state: int, event: str, since: int) -> list[str]:
     with open(fd, "rb") as file:
         file.seek(max(0, os.fstat(fd).st_size - (64 << 10)))
         lines = file.read().decode(errors="replace").splitlines()
-    first = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    first = clock.iso(since)
     return [line for line in lines if line >= first and line.split(" ")[1:2] == [event]]
 
 
