@@ -17,7 +17,7 @@ from cya.archive.init import init_archive
 from cya.archive.status import status
 from cya.config.archive import parse_age
 from cya.config.root import RootConfig
-from cya.errors import IntegrityError
+from cya.errors import ArchiveError, IntegrityError
 from tests.archive.conftest import Site, at, digest
 from tests.archive.test_kill_at_every_step import killed_at
 
@@ -140,7 +140,7 @@ def test_a_file_system_without_leases_is_copied_from(
 @needs_root
 def test_an_incoming_on_a_file_system_of_its_own(linked: Site, tmp_path: Path) -> None:
     site = made(tmp_path / "web1")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", site.root / "incoming"], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", site.root / "incoming"], check=False)
     if mounted.returncode != 0:
         pytest.skip("no mounts here")
     try:
@@ -154,6 +154,9 @@ def test_an_incoming_on_a_file_system_of_its_own(linked: Site, tmp_path: Path) -
         assert len(site.day(DAYS[-1], volumes=2).committed) == 1
         assert contents(site) == contents(linked)
         assert (site.root / "incoming/.intake").stat().st_mode & 0o777 == 0o700
+        os.chown(site.root / "incoming", 65534, 65534)
+        with pytest.raises(ArchiveError, match="not the archive's alone"):
+            site.collect(DAYS[-1])
     finally:
         subprocess.run(["umount", "--lazy", site.root / "incoming"], check=True)
 

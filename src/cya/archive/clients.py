@@ -29,6 +29,9 @@ from cya.durable import lock, write_file
 from cya.errors import ArchiveError, ConfigError, CyaError
 from cya.tree import layout
 
+RESERVE, RESERVE_INODES = 1024, 10_000
+"""What new clients leave free, in MiB and inodes: one that fills the disk must not stop the archive's own work."""
+
 REMOVED = "removed"
 """In ``state/``: the client was removed, at the time that stands in it. The backups are kept."""
 
@@ -81,7 +84,7 @@ def add_client(name: str, key: str, config: ArchiveConfig, now: datetime) -> Add
         if (root / layout.BACKUPS).exists():
             _repair(root, user)
         else:
-            init_archive(root, RootConfig(user=name))
+            init_archive(root, RootConfig(user=name, reserve=RESERVE, reserve_inodes=RESERVE_INODES))
         collect(root, now)
         new = sshd.write(config)
         sshd.authorize(config, name, line)

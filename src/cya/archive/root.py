@@ -112,9 +112,17 @@ def open_intake(incoming: int, state: int, *, reading: bool = False) -> int:
     """Return the directory that uploads can be renamed into: ``state`` itself, or one that is made and opened here.
 
     :param reading: nothing is made.
+    :raises ArchiveError: when one would have to be made where a client could put another in its place.
     """
-    if os.fstat(incoming).st_dev == os.fstat(state).st_dev or (reading and not exists(layout.INTAKE, incoming)):
+    found = os.fstat(incoming)
+    if found.st_dev == os.fstat(state).st_dev or (reading and not exists(layout.INTAKE, incoming)):
         return state
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        place = os.readlink(f"/proc/self/fd/{incoming}")
+        raise ArchiveError(
+            f"{place}: is a file system of its own, and its top directory is not the archive's alone (handover = "
+            f'"rename" does not go with that); run: chown {os.geteuid()} {place} && chmod 755 {place}'
+        )
     if not reading:
         make(layout.INTAKE, incoming, 0o700)
     return os.open(layout.INTAKE, DIRECTORY, dir_fd=incoming)

@@ -19,6 +19,8 @@ from cya.catalog import Catalog
 from cya.tree import layout, placement
 from cya.tree.placement import Serving
 
+_INCOMING_MODE = 0o755
+
 
 def serve(root: Root, now: int) -> Serving:
     """Serve what fits ``now`` (seconds since the epoch); return what was served.
@@ -36,12 +38,23 @@ def serve(root: Root, now: int) -> Serving:
         save(root, layout.SERVED, Served.of(serving, now, files))
         if os.geteuid() == 0:
             os.fchown(new, *root.uploader)
+    _own_incoming(root)
     os.rename(layout.NEXT_NEW, layout.NEXT, src_dir_fd=root.intake, dst_dir_fd=root.incoming)
     os.fsync(root.intake)
     os.fsync(root.incoming)
     base = layout.directory(serving.base) if serving.base else None
     log.note(root, now, "serve", leaf=layout.directory(serving.leaf), base=base, files=len(files))
     return serving
+
+
+def _own_incoming(root: Root) -> None:
+    """A client hands over by renaming only where it may write ``incoming/`` itself; else that is the archive's."""
+    if os.geteuid() == 0:
+        owner = root.uploader if root.config.handover == "rename" else (0, 0)
+        found = os.fstat(root.incoming)
+        if (found.st_uid, found.st_gid) != owner or found.st_mode & 0o7777 != _INCOMING_MODE:
+            os.fchown(root.incoming, *owner)
+            os.fchmod(root.incoming, _INCOMING_MODE)
 
 
 def _link_metadata(root: Root, serving: Serving, catalog: Catalog, new: int) -> tuple[ServedFile, ...]:

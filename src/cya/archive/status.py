@@ -31,6 +31,7 @@ class Status:
     :ivar overdue: why the client needs a look: its last backup is too old.
     :ivar bytes: size of everything in ``backups/``, each file once.
     :ivar backups: number of points in time that can be restored; ``damaged``: that cannot, something is missing.
+    :ivar loans: number of chains that are lent.
     :ivar deferred: how many runs have waited for a process that has a file of an upload open.
     :ivar alarms: lines of the log of the last days that an administrator should look at.
     :ivar quarantines: number of refused uploads that lie about; ``newest_refusal``: directory and reason of the
@@ -47,6 +48,7 @@ class Status:
     bytes: int = 0
     backups: int = 0
     damaged: int = 0
+    loans: int = 0
     deferred: int = 0
     alarms: list[str] = field(default_factory=list)
     quarantines: int = 0
@@ -91,6 +93,7 @@ def _look(it: Status, now: int, max_age: timedelta) -> None:
             it.state = derive(root)
             it.quarantines, it.newest_refusal = _quarantines(intake)
             waited = records.find(root, layout.DEFERRED, Deferral)
+            it.loans = _loans(top)
             it.deferred = waited.runs if waited else 0
             it.alarms = log.tail(state, "alarm", now - _RECENT)
         finally:
@@ -115,6 +118,14 @@ def _look(it: Status, now: int, max_age: timedelta) -> None:
 def _added(root: Path) -> int:
     file = root / root_config.FILE
     return int((file if file.exists() else root).stat().st_mtime)
+
+
+def _loans(top: int) -> int:
+    try:
+        with opened(layout.OUTGOING, top) as fd:
+            return len(os.listdir(fd))
+    except FileNotFoundError:
+        return 0
 
 
 _RECENT = 7 * 86400

@@ -90,6 +90,7 @@ def _facts(each: Status) -> dict[str, Any]:
         "backups": each.backups,
         "damaged": each.damaged,
         "bytes": each.bytes,
+        "loans": each.loans,
         "deferred": each.deferred,
         "alarms": each.alarms,
         "quarantines": each.quarantines,
@@ -128,6 +129,8 @@ def _row(each: Status) -> list[str]:
     state = "removed" if each.removed else each.state.value
     if each.damaged:
         state += f"; [red]{each.damaged} damaged[/red]"
+    if each.loans:
+        state += f"; {each.loans} lent"
     if each.deferred:
         state += f"; deferred {each.deferred} times"
     if each.alarms:
