@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -161,10 +162,10 @@ def test_an_incoming_on_a_file_system_of_its_own(linked: Site, tmp_path: Path) -
         subprocess.run(["umount", "--lazy", site.root / "incoming"], check=True)
 
 
-@needs_root
-@pytest.mark.parametrize("kind", ["xfs", "btrfs"])
-def test_a_copy_shares_its_blocks_where_the_file_system_can(tmp_path: Path, kind: str) -> None:
-    place, image = tmp_path / "disk", tmp_path / "image"
+@contextmanager
+def cloning_file_system(place: Path, kind: str) -> Iterator[Path]:
+    """Make a file system that can share blocks between files, and mount it."""
+    image = place.with_suffix(".img")
     place.mkdir()
     with image.open("wb") as file:
         file.truncate(400 << 20)
@@ -174,16 +175,53 @@ def test_a_copy_shares_its_blocks_where_the_file_system_can(tmp_path: Path, kind
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no {kind} here: {error}")
     try:
-        site = made(place / "web1", commit="copy")
-        site.collect("2012-12-04")
-        names = site.write("2012-12-04")
-        (site.next / names[0]).write_bytes(os.urandom(40 << 20))
-        site.finish(names)
-        os.sync()
-        before = os.statvfs(place)
-        assert len(site.collect("2012-12-04").committed) == 1
-        os.sync()
-        after = os.statvfs(place)
-        assert (before.f_bavail - after.f_bavail) * before.f_frsize < 20 << 20
+        yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def taken_up_by_a_commit(site: Site) -> int:
+    """Commit a volume of 40 MiB; return how many bytes of the file system that took."""
+    site.collect("2012-12-04")
+    names = site.write("2012-12-04")
+    (site.next / names[0]).write_bytes(os.urandom(40 << 20))
+    site.finish(names)
+    os.sync()
+    before = os.statvfs(site.root)
+    assert len(site.collect("2012-12-04").committed) == 1
+    os.sync()
+    after = os.statvfs(site.root)
+    return (before.f_bavail - after.f_bavail) * before.f_frsize
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["xfs", "btrfs"])
+def test_a_copy_shares_its_blocks_where_the_file_system_can(tmp_path: Path, kind: str) -> None:
+    with cloning_file_system(tmp_path / "disk", kind) as disk:
+        assert taken_up_by_a_commit(made(disk / "web1", commit="copy")) < 20 << 20
+
+
+@needs_root
+def test_an_incoming_in_a_btrfs_subvolume_with_a_limit_of_its_own(tmp_path: Path) -> None:
+    """How a client's uploads are limited on btrfs. Neither links nor renames go from one subvolume to another."""
+    with cloning_file_system(tmp_path / "disk", "btrfs") as disk:
+        (disk / "web1").mkdir()
+        incoming = disk / "web1/incoming"
+        subprocess.run(["btrfs", "-q", "subvolume", "create", incoming], check=True)
+        subprocess.run(["btrfs", "quota", "enable", disk], check=True)
+        subprocess.run(["btrfs", "qgroup", "limit", "60M", incoming], check=True)
+        init_archive(disk / "web1", RootConfig())
+        site = Site(disk / "web1")
+        assert taken_up_by_a_commit(site) < 20 << 20
+        assert len(site.day("2012-12-05").committed) == 1
+        assert not list((incoming / ".intake").iterdir())
+        with (site.next / "junk").open("wb", buffering=0) as junk, pytest.raises(OSError, match="quota"):
+            fill(junk, 80)
+        (site.next / "junk").unlink()
+        assert len(site.day("2012-12-06").committed) == 1
+
+
+def fill(file: IO[bytes], megabytes: int) -> None:
+    for _ in range(megabytes):
+        file.write(os.urandom(1 << 20))
+        os.fsync(file.fileno())
