@@ -254,10 +254,13 @@ def test_the_command_prints_what_the_client_needs(host: ArchiveConfig, tmp_path:
     done = cya("add-client", NAME, "--key", str(key), "--host", "archive.example")
     assert done.returncode == 0, done.stderr
     public = " ".join(sshd.host_key(load(Path("/etc/cya/archive.toml"))).split())
-    assert f"\n[archive.example]:2222 {public}\n" in done.stdout
-    assert f"(fingerprint: {sshd.host_fingerprint(load(host.path))})" in done.stdout
+    assert f'\n[sftp]\nhost_key = "{public}"\n' in done.stdout
+    assert f"(fingerprint of the host key: {sshd.host_fingerprint(load(host.path))})" in done.stdout
     assert f'archive = "sftp://{NAME}@archive.example:2222"' in done.stdout
-    assert re.search(rf"cya init --config \S+ --source / --archive sftp://{NAME}@archive\.example:2222\n", done.stdout)
+    init = (
+        rf"cya init --config \S+ --source / --archive sftp://{NAME}@archive\.example:2222 \\\n    --host-key '{public}'"
+    )
+    assert re.search(init, done.stdout)
     assert "/usr/sbin/sshd -f /etc/cya/sshd/sshd_config" in done.stdout
     again = cya("add-client", NAME, "--key", KEY, "--host", "archive.example")  # the line itself, as cya init says
     assert again.returncode == 0, again.stderr

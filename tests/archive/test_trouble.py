@@ -20,7 +20,7 @@ from cya.config.root import RootConfig
 from cya.errors import ArchiveError
 from tests.archive.archive_of_2012 import Root2012
 from tests.archive.conftest import Site, at
-from tests.archive.test_kill_at_every_step import CHANGING, killed_at
+from tests.archive.test_kill_at_every_step import killed_at
 from tests.standin import write_increment
 
 WEEK = "backups/2000/2010/2012/2012-12/2012-12-02"
@@ -267,7 +267,3 @@ def test_each_file_is_on_the_disk_before_the_commit_point(site: Site, monkeypatc
     wanted = [site.state / "batch" / name for name in names]
     wanted += [week / "files", week, week.parent, week.parent / "files", site.state]
     assert {str(path) for path in wanted} <= set(at_commit_point)
-
-
-def test_the_steps_that_are_killed_are_the_ones_that_change_something() -> None:
-    assert {"rename", "link", "unlink", "mkdir", "fsync"} <= set(CHANGING)
