@@ -1,7 +1,7 @@
 # make demo    set up, then back real files up over simulated days, list and restore them
 # make test    set up, then run the tests
 # make check   set up, then lint: ruff, mypy, import-linter
-# make bench   set up, then measure
+# make bench   set up, then measure; BENCH_ARGS='fleet --profile', say, chooses what
 # make changelog VERSION=…   gather the change notes
 
 PYTEST_ARGS ?= -n auto

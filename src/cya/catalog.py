@@ -6,7 +6,7 @@ Both sides need it: the archive to serve and to commit, the client to list and t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -228,8 +228,13 @@ def read_above(source: Path, leaf: Period) -> Catalog:
 
     That is all that serving and committing need: the time they take must not grow with the tree.
     """
+    return read_periods(source, upwards(leaf))
+
+
+def read_periods(source: Path, periods: Iterable[Period]) -> Catalog:
+    """Read only these periods of a root, given fine to coarse, as far as they are there."""
     found = []
-    for period in upwards(leaf):
+    for period in periods:
         path = source / layout.BACKUPS / layout.files_of(period)
         if path.is_dir():
             found.append(_directory(path, period))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -258,9 +257,9 @@ def test_the_command_prints_what_the_client_needs(host: ArchiveConfig, tmp_path:
     assert f"(fingerprint of the host key: {sshd.host_fingerprint(load(host.path))})" in done.stdout
     assert f'archive = "sftp://{NAME}@archive.example:2222"' in done.stdout
     init = (
-        rf"cya init --config \S+ --source / --archive sftp://{NAME}@archive\.example:2222 \\\n    --host-key '{public}'"
+        f" --source / --archive sftp://{NAME}@archive.example:2222 \\\n    --host-key '{public}' --identity-file FILE"
     )
-    assert re.search(init, done.stdout)
+    assert f"cya init --config /etc/cya/{NAME}.toml{init}\n" in done.stdout
     assert "/usr/sbin/sshd -f /etc/cya/sshd/sshd_config" in done.stdout
     again = cya("add-client", NAME, "--key", KEY, "--host", "archive.example")  # the line itself, as cya init says
     assert again.returncode == 0, again.stderr

@@ -25,14 +25,17 @@ def carry_out(root: Root) -> None:
     """
     plan = records.load(root, layout.PLAN, Plan)
     served = records.find(root, layout.SERVED, Served)
-    if plan.start is not None and (
-        served is None or not still_there(served.serving, root.catalog_above(served.serving.leaf))
-    ):
+    if plan.start is not None and (served is None or not _stands(root, served)):
         _take_back(root, plan)
         return
     link(root, plan)
     os.rename(layout.PLAN, layout.COMMITTED, src_dir_fd=root.state, dst_dir_fd=root.state)  # the commit point
     os.fsync(root.state)
+
+
+def _stands(root: Root, served: Served) -> bool:
+    base = served.serving.base
+    return base is None or still_there(served.serving, root.catalog_of(base))
 
 
 def tidy(root: Root, now: int) -> Increment | None:

@@ -7,9 +7,9 @@ killed anywhere is therefore simply run again.
 from __future__ import annotations
 
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from cya.archive import log
@@ -21,6 +21,7 @@ from cya.archive.freshen import clear_withdrawn, freshen
 from cya.archive.init import make_directories
 from cya.archive.root import Root, open_root, told
 from cya.archive.serve import serve
+from cya.archive.side_by_side import side_by_side
 from cya.archive.state import State, derive, handed_over
 from cya.archive.take import take
 from cya.errors import ArchiveError, CyaError
@@ -55,19 +56,23 @@ class Collected:
 
 def collect_all(roots: list[Path], now: datetime) -> list[Collected]:
     """Collect several roots side by side; an error of one does not keep the others from being collected."""
+    return side_by_side(partial(_one, now), roots, _lost)
 
-    def one(path: Path) -> Collected:
-        try:
-            return collect(path, now)
-        except CyaError as error:
-            return Collected(path, error=error)
-        except Exception as error:  # one root, whatever is wrong with it or with us, must not stop the others
-            told_error = ArchiveError(f"{path}: unexpected {type(error).__name__}: {error}; please report this")
-            told_error.__notes__ = traceback.format_exception(error)
-            return Collected(path, error=told_error)
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(one, roots))
+def _one(now: datetime, path: Path) -> Collected:
+    try:
+        return collect(path, now)
+    except CyaError as error:
+        return Collected(path, error=error)
+    except Exception as error:  # one root, whatever is wrong with it or with us, must not stop the others
+        told_error = ArchiveError(f"{path}: unexpected {type(error).__name__}: {error}; please report this")
+        told_error.__notes__ = traceback.format_exception(error)
+        return Collected(path, error=told_error)
+
+
+def _lost(path: Path) -> Collected:
+    killed = "a process that collected was killed (is there enough memory?); nothing is lost, collect again"
+    return Collected(path, error=ArchiveError(f"{path}: {killed}"))
 
 
 def collect(path: Path, now: datetime) -> Collected:
@@ -99,6 +104,7 @@ def _step(root: Root, done: Collected, now: int) -> bool:
     match derive(root):
         case State.IDLE:
             done.served = serve(root, now)
+            return True  # it fits: it has just been made
         case State.SERVED:
             return not freshen(root, now)
         case State.READY:

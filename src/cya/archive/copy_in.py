@@ -12,7 +12,7 @@ from cya.archive.copying import copy
 from cya.archive.directories import make, opened, remove
 from cya.archive.inspect import Batch
 from cya.archive.root import Root
-from cya.archive.upload import MODE, compare, opened_file
+from cya.archive.upload import MODE, compare, compare_size, opened_file
 from cya.archive.writers import StillOpen
 from cya.errors import BatchRefused
 from cya.tree import layout
@@ -35,7 +35,8 @@ def copy_in(root: Root, fd: int, batch: Batch) -> dict[str, str]:
         for name in sorted(batch.files.names):
             shown = name.decode()
             try:
-                with opened_file(fd, name, uid) as file:
+                with opened_file(fd, name, uid, gid) as file:
+                    compare_size(batch, name, os.fstat(file).st_size)
                     size, digests[shown] = copy(file, shown, copies, MODE, gid)
             except StillOpen:
                 raise BatchRefused(f"{shown} is kept locked by a process of the client") from None

@@ -34,25 +34,32 @@ def exists(name: str, dir_fd: int) -> bool:
 def remove(name: str, dir_fd: int) -> None:
     """Remove whatever has this name, with all that lies in it; nothing there is fine.
 
-    Directories within are moved up beside it and emptied in turn: a client may have nested thousands of them.
+    Directories within are moved up beside it and emptied in turn: a client may have nested thousands of them, or laid
+    thousands side by side. It goes last, so that a run that is killed can be run again.
     """
-    pending = [name]
-    for number in itertools.count():
+    if _unlinked(name, dir_fd):
+        return
+    head = f"{name}.removed-"
+    free = (moved for number in itertools.count() if not exists(moved := f"{head}{number}", dir_fd))
+    pending = [name, *(left for left in os.listdir(dir_fd) if left.startswith(head))]
+    while pending:
         current = pending[-1]
-        if _unlinked(current, dir_fd):
-            pending.pop()
-            if not pending:
-                return
-            continue
         with opened(current, dir_fd) as fd:
-            for inner in os.listdir(fd):
-                if not _unlinked(inner, fd):
-                    moved = f"{name}.removed-{number}"
-                    os.rename(inner, moved, src_dir_fd=fd, dst_dir_fd=dir_fd)
-                    pending.append(moved)
-                    break
-            else:
-                os.rmdir(current, dir_fd=dir_fd)
+            directories = [inner for inner in os.listdir(fd) if not (_unlinked(inner, fd) or _is_rid_of(inner, fd))]
+            for inner in directories:
+                pending.append(next(free))
+                os.rename(inner, pending[-1], src_dir_fd=fd, dst_dir_fd=dir_fd)
+        if not directories:
+            os.rmdir(current, dir_fd=dir_fd)
+            pending.pop()
+
+
+def _is_rid_of(name: str, dir_fd: int) -> bool:
+    """Remove a directory that is empty; return False for another."""
+    with suppress(OSError):
+        os.rmdir(name, dir_fd=dir_fd)
+        return True
+    return False
 
 
 def _unlinked(name: str, dir_fd: int) -> bool:

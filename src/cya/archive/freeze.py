@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 
-from cya.archive.attributes import drop_attributes
+from cya.archive.attributes import TooMany, drop_attributes
 from cya.archive.inspect import Batch
-from cya.archive.upload import check_one_name, compare, opened_file, own
+from cya.archive.upload import check_whole, compare, compare_size, opened_file, own
 from cya.archive.writers import StillOpen, check_no_writer
+from cya.errors import BatchRefused
 
 
 def freeze(fd: int, batch: Batch, client_uid: int, client_gid: int) -> dict[str, str]:
@@ -26,17 +28,31 @@ def freeze(fd: int, batch: Batch, client_uid: int, client_gid: int) -> dict[str,
             digests[name.decode()] = _freeze(fd, name, batch, client_uid, client_gid)
         except StillOpen:
             raise StillOpen(name.decode()) from None
+    _sync(fd, digests)
     return digests
 
 
+def _sync(directory: int, names: Iterable[str]) -> None:
+    """Bring all files to the disk, after all have been changed: the first fsync writes the journal for all of them."""
+    for name in names:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def _freeze(directory: int, name: bytes, batch: Batch, uid: int, gid: int) -> str:
-    with opened_file(directory, name, uid) as fd:
+    with opened_file(directory, name, uid, gid) as fd:
         own(fd, gid)
-        drop_attributes(fd)
+        try:
+            drop_attributes(fd)
+        except TooMany:
+            raise BatchRefused(f"{name.decode()} has too many extended attributes") from None
         check_no_writer(fd)
-        check_one_name(fd, name.decode())  # again: until now the client could have given it another
+        check_whole(fd, name.decode())  # again: until now the client could have given it another name, or holes
+        compare_size(batch, name, os.fstat(fd).st_size)
         with open(fd, "rb", closefd=False) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         compare(batch, name, os.fstat(fd).st_size, digest)
-        os.fsync(fd)
         return digest

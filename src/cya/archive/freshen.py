@@ -7,6 +7,7 @@ that was given up does not keep its place for ever.
 from __future__ import annotations
 
 import os
+import stat
 
 from cya.archive import log, records
 from cya.archive.check.damage import sound
@@ -38,7 +39,7 @@ def freshen(root: Root, now: int) -> bool:
                 return False
             withdraw(root)
             seize(fd)
-            if served is not None and _has_upload(root, served, fd, now):
+            if served is not None and _has_upload(root, served, fd, now, touched(fd, served, now)):
                 give_back(root, fd)
                 return False
     except NotADirectoryError:
@@ -49,13 +50,14 @@ def freshen(root: Root, now: int) -> bool:
 
 def _stays(root: Root, served: Served, fd: int, now: int) -> bool:
     """Tell whether ``next`` is left as it is: it fits, or an upload has begun."""
-    if _has_upload(root, served, fd, now):
+    by = touched(fd, served, now)
+    if _has_upload(root, served, fd, now, by):
         return True
-    return touched(fd, served, now) is Touched.NOT and _fits(root, served, fd, now)
+    return by is Touched.NOT and _fits(root, served, fd, now)
 
 
-def _has_upload(root: Root, served: Served, fd: int, now: int) -> bool:
-    if touched(fd, served, now) is not Touched.BY_CLIENT:
+def _has_upload(root: Root, served: Served, fd: int, now: int, by: Touched) -> bool:
+    if by is not Touched.BY_CLIENT:
         return False
     is_over = served.serving.leaf != root.calendar.leaf(now)
     return not (is_over and served.time < now - _GIVEN_UP and last_change(fd) < now - _QUIET)
@@ -79,9 +81,13 @@ def clear_withdrawn(root: Root, now: int) -> None:
 
 
 def _fits(root: Root, served: Served, fd: int, now: int) -> bool:
-    """Tell whether its period is not over, its chain is where it was and sound, and it belongs to who uploads."""
+    """Tell whether its period is not over, its chain is where it was and sound, and who uploads owns and can use it."""
     serving = served.serving
-    if os.geteuid() == 0 and os.fstat(fd).st_uid != root.uploader[0]:
+    found = os.fstat(fd)
+    if os.geteuid() == 0 and found.st_uid != root.uploader[0]:
         return False
-    catalog = sound(root, root.catalog_above(serving.leaf))
-    return serving.leaf == root.calendar.leaf(now) and still_there(serving, catalog)
+    if stat.S_IMODE(found.st_mode) & 0o700 != 0o700:  # its owner could neither upload nor, over SFTP, change that
+        return False
+    if serving.leaf != root.calendar.leaf(now):
+        return False
+    return serving.base is None or still_there(serving, sound(root, root.catalog_of(serving.base)))

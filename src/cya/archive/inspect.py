@@ -26,6 +26,9 @@ _MOST_DEBRIS = 1_000
 
 MOST_MARKER_BYTES = 32 << 20
 
+_LONGEST = 200
+"""Characters of a client's that are repeated in a message."""
+
 CLOCK_TOLERANCE = 15 * 60
 """How many seconds the client's clock may be ahead of the archive's."""
 
@@ -63,6 +66,8 @@ def inspect(fd: int, served: Served, now: int, *, marker_wanted: bool, max_files
         odd = sorted(set(promised) ^ set(new))
         raise BatchRefused(f"the files are not those that {layout.MARKER} names: {_show(odd[0])} is on one side only")
     increment = Increment(files.start, files.end)
+    if increment.end < 0:
+        raise BatchRefused("it ends before 1970; set the client's clock (NTP)")
     if increment.end > now + CLOCK_TOLERANCE:
         raise BatchRefused(f"it ends {increment.end - now} s in the future; set the client's clock (NTP)")
     try:
@@ -135,7 +140,10 @@ def _new_names(fd: int, served: Served, max_files: int) -> list[bytes]:
             if name == layout.MARKER.encode():
                 continue
             if name in known:
-                found = entry.stat(follow_symlinks=False)
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # deleted just now, in a next that is still the client's
+                    continue
                 if (found.st_dev, found.st_ino) != (device, known[name]):
                     raise BatchRefused(f"{_show(name)} was served, and something else has been put in its place")
                 continue
@@ -163,7 +171,9 @@ def _read_marker(fd: int, *, wanted: bool) -> dict[bytes, File] | None:
             raise ValueError("it is too long")
         return {file.name.encode(): file for file in marker.decode(data).files}
     except (OSError, ValueError) as error:
-        raise BatchRefused(f"{layout.MARKER} is malformed: {error}") from error
+        # The client's own words may be in it: of any length, with escapes for the administrator's terminal.
+        reason = ascii(str(error)[:_LONGEST])[1:-1]
+        raise BatchRefused(f"{layout.MARKER} is malformed: {reason}") from error
 
 
 def _size(fd: int, name: bytes) -> int:
@@ -183,4 +193,4 @@ def _check_whole(files: FileSet) -> None:
 
 
 def _show(name: bytes) -> str:
-    return ascii(os.fsdecode(name[:200]))
+    return ascii(os.fsdecode(name[:_LONGEST]))

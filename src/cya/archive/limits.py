@@ -15,8 +15,10 @@ def check_size(root: Root, batch: Batch) -> None:
     :raises BatchRefused: when it is larger than the root's settings allow.
     """
     limit = root.config.max_batch
-    if limit and batch.size > limit << 20:
-        raise BatchRefused(f"it has {batch.size >> 20} MiB, and max_batch in cya.toml is {limit} MiB")
+    promised = sum(file.size for file in (batch.promised or {}).values())  # what it may still grow to before it is read
+    size = max(batch.size, promised)
+    if limit and size > limit << 20:
+        raise BatchRefused(f"it has {size >> 20} MiB, and max_batch in cya.toml is {limit} MiB")
 
 
 def check_reserve(root: Root) -> None:

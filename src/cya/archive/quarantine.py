@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from cya.archive.directories import exists, made_below, make, opened, remove
 from cya.archive.root import Root
+from cya.archive.take import seize
 from cya.durable import write_file
 from cya.tree import layout
 
@@ -17,11 +20,14 @@ def quarantine(root: Root, name: str, reason: str, now: int) -> str:
     """Move ``NAME`` in the intake to ``quarantine/TIME/files`` and write the reason beside it; return TIME."""
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     with made_below((layout.QUARANTINE,), root.intake, 0o700) as area:
-        slot = next(s for s in (stamp, *(f"{stamp}-{n}" for n in range(2, 10_000))) if not _taken(s, area))
+        slots = itertools.chain([stamp], (f"{stamp}-{n}" for n in itertools.count(2)))
+        slot = next(s for s in slots if not _taken(s, area))
         make(slot, area, 0o700)
         with opened(slot, area) as place:
             write_file(REASON, f"{reason}\n".encode(), dir_fd=place)
             os.rename(name, layout.FILES, src_dir_fd=root.intake, dst_dir_fd=place)
+            with suppress(NotADirectoryError), opened(layout.FILES, place) as files:
+                seize(files)  # not every way that leads here has done that: a process may still stand in it
             os.fsync(place)
     os.fsync(root.intake)
     remove(layout.DEFERRED, root.state)

@@ -74,6 +74,10 @@ class Root:
         """Read a leaf and the periods that it lies in. ``backups/`` is the archive's own: no client has been in it."""
         return catalog.read_above(self.path, leaf)
 
+    def catalog_of(self, period: Period) -> catalog.Catalog:
+        """Read one period."""
+        return catalog.read_periods(self.path, [period])
+
     def catalog(self) -> catalog.Catalog:
         """Read the whole committed tree."""
         return catalog.read(self.path)

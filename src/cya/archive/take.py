@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from cya.archive.attributes import drop_attributes
+from cya.archive.attributes import drop_acls
 from cya.archive.root import Root
 from cya.tree import layout
 
@@ -40,4 +40,4 @@ def seize(fd: int) -> None:
     if os.geteuid() == 0:
         os.fchown(fd, 0, 0)
     os.fchmod(fd, 0o700)
-    drop_attributes(fd)
+    drop_acls(fd)

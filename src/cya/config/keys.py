@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -53,6 +54,7 @@ def key(expected: str, comment: str, *, example: Any = None, check: Check | None
     return msgspec.Meta(extra={"declared": (expected, comment, example, check)}, **limits)
 
 
+@cache
 def keys(kind: type[msgspec.Struct]) -> tuple[Key, ...]:
     """Return the keys that a struct declares, in their order."""
     found = []

@@ -120,7 +120,6 @@ def build(
 
 
 def _value(key: Key, found: Any, file: Path, dotted: str) -> Any:
-    problem = f"{file}: {dotted}: expected {key.expected}, found {_shown(found)}"
     try:
         if key.table and isinstance(found, dict):
             value: Any = build(key.table, found, file, f"{dotted}.")
@@ -128,12 +127,16 @@ def _value(key: Key, found: Any, file: Path, dotted: str) -> Any:
             value = msgspec.convert(found, key.type, dec_hook=_path)
         fits = key.check is None or key.check(value)
     except msgspec.ValidationError as error:
-        raise ConfigError(problem) from error
+        raise _unfit(key, found, file, dotted) from error
     except ValueError as error:
         raise ConfigError(f"{file}: {dotted}: {error}") from error
     if not fits:
-        raise ConfigError(problem)
+        raise _unfit(key, found, file, dotted)
     return value
+
+
+def _unfit(key: Key, found: Any, file: Path, dotted: str) -> ConfigError:
+    return ConfigError(f"{file}: {dotted}: expected {key.expected}, found {_shown(found)}")
 
 
 def _path(kind: type, value: Any) -> Path:
