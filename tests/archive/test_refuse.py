@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from cya.archive.quarantine import KEPT
 from cya.archive.state import State
 from tests.archive.conftest import Site, at
 from tests.standin import increment_names
@@ -152,6 +153,17 @@ def test_times_that_do_not_continue_what_was_served_are_refused(
     (message,) = site.collect(DAY).refused
     # A full that ends where the served one does has that one's names: then it is the forgery that is seen.
     assert reason in message or "something else has been put in its place" in message
+
+
+def test_of_refused_uploads_the_newest_are_kept(site: Site) -> None:
+    site.day("2012-12-04")
+    for hour in range(KEPT + 2):
+        for name in (names := site.upload(f"2012-12-05T{hour:02}:00:00")):
+            (site.next / name).write_text("not what was announced")
+        assert site.collect(f"2012-12-05T{hour:02}:30:00").refused, names
+    kept = sorted(path.name for path in (site.state / "quarantine").iterdir())
+    assert kept == [f"20121205T{hour:02}3000Z" for hour in range(2, KEPT + 2)]
+    assert len((site.state / "log").read_text().split(" refuse ")) == KEPT + 3
 
 
 def test_dot_files_of_broken_transfers_are_dropped(site: Site) -> None:

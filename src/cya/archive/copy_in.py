@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from cya.archive.copying import copy
+from cya.archive.copying import Grown, copy
 from cya.archive.directories import make, opened, remove
 from cya.archive.inspect import Batch
 from cya.archive.root import Root
@@ -38,6 +38,8 @@ def copy_in(root: Root, fd: int, batch: Batch) -> dict[str, str]:
                 with opened_file(fd, name, uid, gid) as file:
                     compare_size(batch, name, os.fstat(file).st_size)
                     size, digests[shown] = copy(file, shown, copies, MODE, gid)
+            except Grown:
+                raise BatchRefused(f"{shown} has grown while it was copied") from None
             except StillOpen:
                 raise BatchRefused(f"{shown} is kept locked by a process of the client") from None
             compare(batch, name, size, digests[shown])

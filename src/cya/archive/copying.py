@@ -14,6 +14,10 @@ _CHUNK = 1 << 20
 _NO_CLONE = (errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.ETXTBSY)
 
 
+class Grown(Exception):
+    """The source is longer than it was."""
+
+
 def copy(source: int, name: str, directory: int, mode: int, gid: int) -> tuple[int, str]:
     """Copy an open file to ``name`` in a directory of the archive's, on the disk; return size and SHA-256 of the copy.
 
@@ -22,18 +26,22 @@ def copy(source: int, name: str, directory: int, mode: int, gid: int) -> tuple[i
 
     :param source: a descriptor open for reading, at its beginning.
     :param name: not there yet.
+    :raises Grown: when somebody goes on to write at the end of the source; the copy would never be whole.
     """
+    most = os.fstat(source).st_size
     temporary = temporary_name(name)
     with suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=directory)
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
-        digest = _clone(source, fd) or _copy(source, fd)
+        digest = _clone(source, fd) or _copy(source, fd, most)
         if os.geteuid() == 0:
             os.fchown(fd, 0, gid)
         os.fchmod(fd, mode)
         os.fsync(fd)
         size = os.fstat(fd).st_size
+        if size > most:
+            raise Grown
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         with suppress(OSError):
@@ -70,12 +78,13 @@ def _clone(source: int, fd: int) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _copy(source: int, fd: int) -> str:
+def _copy(source: int, fd: int, most: int) -> str:
     digest = hashlib.sha256()
+    copied = 0
     with open(fd, "wb", closefd=False) as file:
-        while chunk := os.read(source, _CHUNK):
+        while copied <= most and (chunk := os.read(source, _CHUNK)):
             digest.update(chunk)
-            file.write(chunk)
+            copied += file.write(chunk)
     return digest.hexdigest()
 
 

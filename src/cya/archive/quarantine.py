@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -14,6 +15,8 @@ from cya.durable import write_file
 from cya.tree import layout
 
 REASON = "REASON"
+KEPT = 10
+"""So many refused uploads of a root are kept, the newest: a client could fill the disk with them."""
 
 
 def quarantine(root: Root, name: str, reason: str, now: int) -> str:
@@ -29,9 +32,16 @@ def quarantine(root: Root, name: str, reason: str, now: int) -> str:
             with suppress(NotADirectoryError), opened(layout.FILES, place) as files:
                 seize(files)  # not every way that leads here has done that: a process may still stand in it
             os.fsync(place)
+        for old in slots_of(os.listdir(area))[:-KEPT]:
+            remove(old, area)
     os.fsync(root.intake)
     remove(layout.DEFERRED, root.state)
     return slot
+
+
+def slots_of(names: Iterable[str]) -> list[str]:
+    """Sort the slots ``TIME`` and ``TIME-N``, the oldest first."""
+    return sorted(names, key=lambda slot: (slot.partition("-")[0], len(slot), slot))
 
 
 def _taken(slot: str, area: int) -> bool:

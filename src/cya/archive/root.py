@@ -129,7 +129,13 @@ def open_intake(incoming: int, state: int, *, reading: bool = False) -> int:
         )
     if not reading:
         make(layout.INTAKE, incoming, 0o700)
-    return os.open(layout.INTAKE, DIRECTORY, dir_fd=incoming)
+    fd = os.open(layout.INTAKE, DIRECTORY, dir_fd=incoming)
+    if os.fstat(fd).st_uid != os.geteuid():
+        os.close(fd)
+        raise ArchiveError(
+            f"{os.readlink(f'/proc/self/fd/{incoming}')}/{layout.INTAKE}: is not the archive's; remove it"
+        )
+    return fd
 
 
 def _no_root(path: Path, missing: str) -> str:

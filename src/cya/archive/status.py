@@ -12,7 +12,7 @@ from cya import catalog, clock
 from cya.archive import log, records
 from cya.archive.clients import REMOVED
 from cya.archive.directories import opened
-from cya.archive.quarantine import REASON
+from cya.archive.quarantine import REASON, slots_of
 from cya.archive.records import Deferral
 from cya.archive.root import Root, open_intake, told
 from cya.archive.state import State, derive
@@ -137,10 +137,7 @@ def _quarantines(intake: int) -> tuple[int, tuple[str, str] | None]:
     place = Path(os.readlink(f"/proc/self/fd/{intake}")) / layout.QUARANTINE
     if not place.is_dir():
         return 0, None
-    slots = sorted(
-        (slot for slot in place.iterdir() if (slot / layout.FILES).exists()),
-        key=lambda slot: (slot.name.partition("-")[0], len(slot.name), slot.name),
-    )
+    slots = [place / name for name in slots_of(os.listdir(place)) if (place / name / layout.FILES).exists()]
     if not slots:
         return 0, None
     reason = slots[-1] / REASON
