@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -23,6 +24,7 @@ from cya.errors import ConfigError
 from cya.tree.levels import Calendar
 
 KEY_ID = "0123456789ABCDEF0123456789ABCDEF01234567"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVhoq0PaYPrzuGXHg5YWtjYq2nP0hTMTJx3L8hLbbHi"
 SFTP = "sftp://web1@backup.example:2222"
 
 
@@ -93,6 +95,8 @@ def test_what_is_written_is_what_was_asked_for(place: Path) -> None:
         cache_dir=Path("/srv/cache"),
         gnupg_home=Path("/srv/gnupg"),
         patterns=["- /x"],
+        identity_file=Path("/srv/key"),
+        host_key=HOST_KEY,
     )
     config = load(done.config.path)
     assert config == done.config
@@ -101,7 +105,8 @@ def test_what_is_written_is_what_was_asked_for(place: Path) -> None:
     assert (config.cache_dir, config.gnupg_home) == (Path("/srv/cache"), Path("/srv/gnupg"))
     assert (config.encryption.recipients, config.encryption.passphrase_file) == ((KEY_ID,), None)
     assert config.selection.patterns == ("- /x",)
-    assert done.made == (config.path,), "with gpg keys no passphrase is made"
+    assert (config.sftp.identity_file, config.sftp.host_key) == (Path("/srv/key"), HOST_KEY)
+    assert done.made == (config.path,), "with keys that are there none is made"
 
 
 def test_every_key_stands_in_the_config_under_a_comment(place: Path) -> None:
@@ -353,9 +358,37 @@ def test_for_a_local_archive_the_next_step_is_the_backup(place: Path) -> None:
 
 def test_for_an_archive_host_the_next_step_is_the_admins(place: Path) -> None:
     done = init(place, archive=SFTP)
-    assert "cya add-client web1 --key" in done.next_steps
-    assert "ssh-keyscan -p 2222 backup.example" in done.next_steps
+    public = (place / "etc" / "cya" / "web1.key.pub").read_text().strip()
+    assert f"cya add-client web1 --key {shlex.quote(public)} --host backup.example\n" in done.next_steps
+    assert f"into the table [sftp] of {done.config.path}:\n       host_key = " in done.next_steps
+    assert re.search(rf"^ +\d+ 2 \* \* \* /\S+ backup --config {done.config.path}$", done.next_steps, re.MULTILINE)
     assert "cya restore DEST --from ROOT --passphrase-file FILE" in done.recovery_sheet
+
+
+def test_a_key_of_its_own_is_made_for_an_archive_host(place: Path) -> None:
+    done = init(place, archive=SFTP, no_encryption=True, host_key=HOST_KEY)
+    key = place / "etc" / "cya" / "web1.key"
+    assert done.made == (key, Path(f"{key}.pub"), done.config.path)
+    assert [mode(file) for file in done.made] == [0o600] * 3
+    assert done.config.sftp.identity_file == key
+    assert 'identity_file = "web1.key"\n' in done.config.path.read_text()
+    derived = subprocess.run(["ssh-keygen", "-y", "-f", key], capture_output=True, text=True, check=True).stdout
+    assert derived.split()[:2] == Path(f"{key}.pub").read_text().split()[:2]
+    assert "the archive's host key is in the config already" in done.next_steps
+
+
+@pytest.mark.parametrize("name", ["web1.key", "web1.key.pub"])
+def test_a_key_that_is_there_is_never_overwritten(place: Path, name: str) -> None:
+    (place / "etc" / "cya").mkdir(parents=True)
+    (place / "etc" / "cya" / name).write_text("precious")
+    refused(place, f"{name}: exists already, and a key is never overwritten; to use it: --identity-file", archive=SFTP)
+    assert (place / "etc" / "cya" / name).read_text() == "precious"
+
+
+def test_keys_for_a_host_are_refused_with_a_local_archive(place: Path) -> None:
+    refused(place, "are for an archive on another host", host_key=HOST_KEY)
+    refused(place, "are for an archive on another host", identity_file=Path("/srv/key"))
+    refused(place, "sftp.host_key: expected a host key as TYPE BASE64", archive=SFTP, host_key="rubbish")
 
 
 def test_commands_are_quoted_for_the_shell(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -75,6 +76,49 @@ def test_what_is_not_set_has_its_default(write: Write) -> None:
     assert config.gnupg_home is None
     assert config.selection == client.SelectionConfig()
     assert read_passphrase(config) is None
+
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVhoq0PaYPrzuGXHg5YWtjYq2nP0hTMTJx3L8hLbbHi"
+
+
+def test_the_way_to_an_archive_host_is_read(write: Write, tmp_path: Path) -> None:
+    assert load(write(MINIMAL)).sftp == client.SftpConfig()
+    table = f'''
+[sftp]
+identity_file = "web1.key"
+host_key = "{HOST_KEY}"
+rate_limit = 500
+give_up_after = 1.5
+options = ["ConnectTimeout=5", "ProxyJump=gate"]
+'''
+    read = load(write(MINIMAL + table)).sftp
+    assert read.identity_file == tmp_path / "web1.key", "relative to the config's directory"
+    assert (read.host_key, read.rate_limit, read.give_up_after) == (HOST_KEY, 500, 1.5)
+    assert read.options == ("ConnectTimeout=5", "ProxyJump=gate")
+    assert load(write(MINIMAL + f'[sftp]\nhost_key = "{HOST_KEY} root@archive"\ngive_up_after = 2\n')).sftp.host_key
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('identity_file = ""', "sftp.identity_file: expected the name of a file"),
+        ('host_key = "ssh-ed25519"', "sftp.host_key: expected a host key as TYPE BASE64"),
+        (f'host_key = "[archive]:2222 {HOST_KEY}"', "sftp.host_key: expected a host key as TYPE BASE64, without the h"),
+        (f'host_key = "{HOST_KEY.replace("ssh-ed25519", "ssh-rsa")}"', "sftp.host_key: expected a host key as TYPE"),
+        (f'host_key = "{HOST_KEY}\\n* {HOST_KEY}"', "sftp.host_key: expected a host key as TYPE BASE64"),
+        ("rate_limit = -1", "sftp.rate_limit: expected an integer from 0 to 1000000 (KiB/s), found -1"),
+        ("give_up_after = -1", "sftp.give_up_after: expected a number of minutes from 0 to 10000, found -1"),
+        ("give_up_after = nan", "sftp.give_up_after: expected a number of minutes"),
+        ('options = ["-oBatchMode=no"]', "sftp.options: expected a list of ssh's options, Name=value each"),
+        ('options = ["ConnectTimeout"]', "sftp.options: expected a list of ssh's options, Name=value each"),
+        ('options = ["ConnectTimeout=1\\nPort=1"]', "sftp.options: expected a list of ssh's options"),
+        ('options = ["stricthostkeychecking=no"]', "sftp.options: stricthostkeychecking is set by cya itself"),
+        ('options = ["ControlPath=/tmp/x"]', "sftp.options: ControlPath is set by cya itself"),
+    ],
+)
+def test_a_mistake_about_the_archive_host_is_refused(write: Write, line: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(write(f"{MINIMAL}[sftp]\n{line}\n"))
 
 
 def test_a_relative_path_of_the_config_is_completed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -74,24 +75,27 @@ def _settings(config: Path | None) -> ArchiveConfig:
 def _report(name: str, settings: ArchiveConfig, added: clients.Added, host: str) -> str:
     shown = f"[{host}]" if ":" in host else host
     address = f"sftp://{name}@{shown}:{settings.sshd_port}"
+    host_key = sshd.host_key(settings)
     by_hand = f"\nsystemd does not run here. Run this now, and see that sshd starts at boot:\n\n  {added.start}\n"
     return f"""\
 The root of {name} is {added.root}; it waits for the first backup.
 {by_hand if added.start else ""}
 On {name}, as the user that runs cya (mostly root):
 
-1. The archive's host key, one line of ~/.ssh/known_hosts (fingerprint: {sshd.host_fingerprint(settings)}):
+1. In its config, /etc/cya/{name}.toml (fingerprint of the host key: {sshd.host_fingerprint(settings)}):
 
-{sshd.known_hosts_line(settings, host)}
+archive = "{address}"
 
-2. Unless there is a config yet:
+[sftp]
+host_key = "{host_key}"
 
-  cya init --config /etc/cya/{name}.toml --source / --archive {address}
+   Unless there is a config yet:
 
-   In a config that is there already:
+  cya init --config /etc/cya/{name}.toml --source / --archive {address} \\
+    --host-key {shlex.quote(host_key)} --identity-file FILE
 
-  archive = "{address}"
+   FILE is the private half of the key that was given here; without it a new one is made, to be given here again.
 
-3. cya backup --config /etc/cya/{name}.toml
+2. cya backup --config /etc/cya/{name}.toml
 
 Here, often, from a timer: cya collect --config {settings.path}"""

@@ -1,4 +1,4 @@
-"""``cya init``: write a client's config, make its passphrase, and for a local archive make that too."""
+"""``cya init``: write a client's config, make its passphrase (and SSH key), and make an archive on this machine."""
 
 from __future__ import annotations
 
@@ -53,6 +53,21 @@ def init(
     duplicity: Annotated[
         str | None, typer.Option("--duplicity", metavar="PROGRAM", help="The stock program.", show_default=False)
     ] = None,
+    identity_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--identity-file", metavar="F", help="The SSH key to log in with; default: a new one.", show_default=False
+        ),
+    ] = None,
+    host_key: Annotated[
+        str | None,
+        typer.Option(
+            "--host-key",
+            metavar="KEY",
+            help="The archive host's public key, as cya add-client prints it.",
+            show_default=False,
+        ),
+    ] = None,
     now: options.Now = None,
 ) -> int:
     """Set a client up. Asks nothing; overwrites nothing."""
@@ -70,6 +85,8 @@ def init(
         volume_size=volume_size,
         cache_dir=cache_dir,
         duplicity=duplicity,
+        identity_file=identity_file,
+        host_key=host_key,
     )
     try:
         engine_named(made.config.engine, made.config.cache_dir)

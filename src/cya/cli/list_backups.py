@@ -14,12 +14,20 @@ from cya.archive import settings
 from cya.catalog import Backup, Catalog
 from cya.cli import options, output
 from cya.client.places import local_archive
+from cya.client.served import served_chain
 from cya.config import client as client_config
+from cya.config.client import ClientConfig
 from cya.errors import OK, UsageError
 from cya.tree import layout
+from cya.tree.chain import Increment
 from cya.tree.levels import Calendar, Period
 
-EXIT = options.exit_status(_0="listed (also when there is nothing)", _1="it cannot be read", _2="wrong usage or config")
+EXIT = options.exit_status(
+    _0="listed (also when there is nothing)",
+    _1="it cannot be read",
+    _2="wrong usage or config",
+    _11="the archive on another host serves nothing now",
+)
 
 
 _WIDE = 120
@@ -37,9 +45,14 @@ def list_backups(
     json: options.Json = False,
     now: options.Now = None,
 ) -> int:
-    """List the backups that can be restored, oldest first: when, of what kind, how large, and in which levels."""
+    """List the backups that can be restored, oldest first: when, of what kind, how large, and in which levels.
+
+    With an archive on another host: the chain that the next backup continues.
+    """
     options.moment(now)
     place = _place(root, config)
+    if isinstance(place, ClientConfig):
+        return _list_served(place, json=json)
     found = catalog.read(place)
     calendar = settings.calendar_of(place) if found.is_tree else Calendar()
     backups = found.backups
@@ -52,16 +65,29 @@ def list_backups(
     return OK
 
 
-def _place(root: Path | None, config: Path | None) -> Path:
+def _list_served(config: ClientConfig, *, json: bool) -> int:
+    """List the chain that the archive serves: all that it lets a client see, which is names."""
+    chain = served_chain(config)
+    if json:
+        rest = ("path", "chain_length", "bytes", "files", "damage")
+        facts = [{"time": clock.iso(each.end), "kind": _kind(each), "levels": []} for each in chain]
+        output.print_json([{**fact, **dict.fromkeys(rest)} for fact in facts])
+        return OK
+    if chain:
+        output.print_table(["time", "kind"], [[clock.local(each.end), _kind(each)] for each in chain])
+    what = "this is the chain that the next backup continues" if chain else "the next backup begins a chain"
+    print(f"{config.archive}: {what}; all backups are listed on the archive host only: cya list ROOT")
+    return OK
+
+
+def _place(root: Path | None, config: Path | None) -> Path | ClientConfig:
     if (root is None) == (config is None):
         raise UsageError("give either an archive root (or a directory of Duplicity files), or --config FILE")
     if config is None:
         return root if root is not None else Path()
     loaded = client_config.load(config)
     here = local_archive(loaded)
-    if here is None:
-        raise UsageError(f"the archive {loaded.archive} is on another machine: list it there")
-    return here
+    return loaded if here is None else here
 
 
 def show(found: Catalog, calendar: Calendar) -> None:
@@ -72,7 +98,13 @@ def show(found: Catalog, calendar: Calendar) -> None:
     for backup in found.backups:
         length = str(len(backup.chain)) if backup.chain else "damaged"
         levels = [" ".join(levels_of(backup, calendar))] if wide else []
-        row = [clock.local(backup.increment.end), _kind(backup), length, output.size(backup.bytes), str(backup.files)]
+        row = [
+            clock.local(backup.increment.end),
+            _kind(backup.increment),
+            length,
+            output.size(backup.bytes),
+            str(backup.files),
+        ]
         rows.append([*row, *levels, _path(found, backup)])
     output.print_table(titles, rows, right={"chain", "size", "files"})
 
@@ -89,8 +121,8 @@ def _level(period: Period, calendar: Calendar) -> str:
     return calendar.level(period) if len(period) <= len(calendar.levels) else layout.directory(period)
 
 
-def _kind(backup: Backup) -> str:
-    return "full" if backup.increment.is_full else "inc"
+def _kind(increment: Increment) -> str:
+    return "full" if increment.is_full else "inc"
 
 
 def _path(found: Catalog, backup: Backup) -> str:
@@ -100,7 +132,7 @@ def _path(found: Catalog, backup: Backup) -> str:
 def _facts(found: Catalog, backup: Backup, calendar: Calendar) -> dict[str, Any]:
     return {
         "time": clock.iso(backup.increment.end),
-        "kind": _kind(backup),
+        "kind": _kind(backup.increment),
         "levels": levels_of(backup, calendar),
         "path": _path(found, backup),
         "chain_length": len(backup.chain) if backup.chain else None,

@@ -113,6 +113,8 @@ def _place(settings: ClientConfig | None, source: str | None) -> Path:
     here = local_archive(settings)
     if here is None:
         raise UsageError(
-            f"the archive {settings.archive} is on another machine: give --from with a directory of Duplicity files"
+            f"the archive {settings.archive} is on another machine, and hands nothing out by itself: ask its admin for "
+            "a copy of its root, or of one of its files/ directories, and give that with --from DIR (the keys stand in "
+            "the config); or restore on the archive host, with --from ROOT and --passphrase-file F"
         )
     return here

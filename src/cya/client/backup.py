@@ -19,7 +19,8 @@ from cya.durable import lock
 from cya.engine.protocol import BackupJob, Engine, Report, Watcher
 from cya.errors import EngineError, NothingToDo
 from cya.format.collection import FileSet, collect
-from cya.transport.local import LocalNext
+from cya.transport.protocol import Next
+from cya.transport.served import served as served_names
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Done:
 def backup(
     config: ClientConfig,
     engine: Engine,
-    target: LocalNext,
+    target: Next,
     now: datetime,
     *,
     full: bool = False,
@@ -44,7 +45,8 @@ def backup(
     """Make one increment and hand it over to the archive.
 
     :raises NothingToDo: when the archive wants no upload now.
-    :raises Locked: when another backup with this config is running.
+    :raises Locked: when another backup with this config is running, or another upload into the archive.
+    :raises ArchiveError: when the archive cannot be reached, or what was made cannot be brought there.
     :raises ClockError: when the clock stands before the last backup.
     :raises EngineError: when no backup could be made; what was uploaded of it is removed.
     """
@@ -53,7 +55,7 @@ def backup(
         lock(str(cache / "backup.lock"), f"{config.source}: another backup with this config is running"),
         target.held(),
     ):
-        served = _served(target.names())
+        served = served_names(target.names())
         if not dry_run:
             _start_over(engine, target, served)
         job = BackupJob(
@@ -65,6 +67,7 @@ def backup(
             volume_size=config.volume_size,
             full=full,
             dry_run=dry_run,
+            spool=target.spool,
         )
         try:
             report = engine.backup(job, watch)
@@ -78,7 +81,7 @@ def backup(
             raise
 
 
-def drop_debris(config: ClientConfig, engine: Engine, target: LocalNext) -> None:
+def drop_debris(config: ClientConfig, engine: Engine, target: Next) -> None:
     """Remove what a killed run left in ``next``, so that the archive sees that nothing has been uploaded.
 
     Before the archive is asked for what fits today: else a next of long ago would count as one with an upload in it.
@@ -88,15 +91,10 @@ def drop_debris(config: ClientConfig, engine: Engine, target: LocalNext) -> None
     cache = private_cache(config)
     busy = f"{config.source}: another backup with this config is running"
     with suppress(NothingToDo), lock(str(cache / "backup.lock"), busy), target.held():
-        _start_over(engine, target, _served(target.names()))
+        _start_over(engine, target, served_names(target.names()))
 
 
-def _served(names: Iterable[bytes]) -> frozenset[bytes]:
-    """Return the names that the archive served: whole metadata without a volume. An upload begins with a volume."""
-    return frozenset(name for files in collect(names).sets if files.is_metadata_only for name in files.metadata)
-
-
-def _start_over(engine: Engine, target: LocalNext, served: frozenset[bytes]) -> None:
+def _start_over(engine: Engine, target: Next, served: frozenset[bytes]) -> None:
     """Remove what a broken-off upload left, the volumes last: while one is there, the rest is known for debris."""
     left = collect(name for name in target.names() if name not in served)
     volumes = [name for files in left.sets for name in files.volumes.values()]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
 from cya.config.client import ClientConfig
 from cya.errors import ConfigError
+from cya.transport.account import Account
 from cya.transport.local import LocalNext
+from cya.transport.protocol import Next
+from cya.transport.sftp import SftpNext
 
 
 def private_cache(config: ClientConfig) -> Path:
@@ -59,14 +63,40 @@ def own_archive(config: ClientConfig) -> Path | None:
         return root
 
 
-def target_of(config: ClientConfig) -> LocalNext:
-    """Return where the client uploads to.
+def target_of(config: ClientConfig) -> Next:
+    """Return where the client uploads to. Nothing is looked at or made yet.
 
-    :raises ConfigError: for an archive that this version cannot reach.
+    :raises ConfigError: for an archive that holds the source.
     """
     root = local_archive(config)
     if root is None:
-        raise ConfigError(f"{config.path}: archive: this version uploads to a directory of this host only")
+        return remote_next(config)
     if config.source.resolve().is_relative_to(root.resolve()):
         raise ConfigError(f"{config.path}: archive: {root} is or holds the source {config.source}")
     return LocalNext(root)
+
+
+def remote_next(config: ClientConfig) -> SftpNext:
+    """Return where a client uploads to whose archive is on another host.
+
+    :raises ConfigError: for an archive on this one.
+    """
+    place = config.location
+    if isinstance(place, Path):
+        raise ConfigError(f"{config.path}: archive: {place} is on this host")
+    account = Account(place, config.sftp, config.cache_dir.resolve() / "sftp")
+    return SftpNext(account, _shared() / f"{place.user}@{place.host.lower()}:{place.port}.lock")
+
+
+def _shared() -> Path:
+    """Return a directory for what all configs of this user share, and nobody else can touch: locks of archives.
+
+    Not in a cache, since each config has its own; not in /tmp, where others could take the names first.
+    """
+    if os.geteuid() == 0:
+        return Path("/run/cya")
+    try:
+        home = pwd.getpwuid(os.geteuid()).pw_dir  # not $HOME: cron and a shell may not agree about that
+    except KeyError:
+        home = "/nonexistent"
+    return Path(home) / ".cache" / "cya" / ".locks"

@@ -5,6 +5,7 @@ It names programs to run and files with secrets, so nobody but its owner may rea
 
 from __future__ import annotations
 
+import base64
 import os
 import pwd
 import re
@@ -21,6 +22,14 @@ from cya.config.passphrase import read_passphrase_file
 from cya.errors import ConfigError
 
 _KEY_ID = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40})")
+_HOST_KEY = re.compile(
+    r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{20,1400}={0,2}(?: [ -~]*)?", re.ASCII
+)
+_OWN_OPTIONS = (
+    *("batchmode", "stricthostkeychecking", "controlmaster", "controlpath", "controlpersist", "port", "user"),
+    *("remotecommand", "requesttty", "sessiontype", "stdinnull", "forkafterauthentication"),
+)
+"""Names of ssh's options, in lower case, that would undo what cya relies on."""
 
 
 def _absolute(path: Path) -> bool:
@@ -45,6 +54,25 @@ def _plain_lines(lines: tuple[str, ...]) -> bool:
 
 def _file_names(names: tuple[str, ...]) -> bool:
     return all(name not in ("", ".", "..") and not set("/\0") & set(name) for name in names)
+
+
+def _host_key(key: str) -> bool:
+    """Whether it is ``TYPE BASE64``, and the type that stands in the base64 is the same."""
+    if not _HOST_KEY.fullmatch(key):
+        return False
+    kind, encoded = key.split(" ")[:2]
+    data = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+    return data[4 : 4 + int.from_bytes(data[:4])] == kind.encode()
+
+
+def _ssh_options(options: tuple[str, ...]) -> bool:
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not value.strip() or re.fullmatch(r"[A-Za-z]+", name, re.ASCII) is None or "\n" in value:
+            return False
+        if name.lower() in _OWN_OPTIONS:
+            raise ValueError(f"{name} is set by cya itself; leave it out")
+    return True
 
 
 def _program(name: str) -> bool:
@@ -116,6 +144,60 @@ class SelectionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     ] = ()
 
 
+class SftpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table ``sftp``."""
+
+    identity_file: Annotated[
+        Path | None,
+        key(
+            "the name of a file, absolute or relative to the config's directory",
+            "The SSH key to log in with, without a passphrase, mode 0600; or the .pub file of one that an agent holds. "
+            "A relative name is relative to this file's directory. Without this key: what ssh finds by itself.",
+            example="client.key",
+            check=_file,
+        ),
+    ] = None
+    host_key: Annotated[
+        str | None,
+        key(
+            "a host key as TYPE BASE64, without the host's name before it",
+            "The archive host's public key, as cya add-client prints it: no other host is then taken for the archive. "
+            "Without this key: what stands in ~/.ssh/known_hosts.",
+            example="ssh-ed25519 AAAA…",
+            check=_host_key,
+        ),
+    ] = None
+    rate_limit: Annotated[
+        int,
+        key(
+            "an integer from 0 to 1000000 (KiB/s)",
+            "The most that is sent or fetched, in KiB per second; 0: as much as the line takes.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
+    give_up_after: Annotated[
+        float,
+        key(
+            "a number of minutes from 0 to 10000",
+            "A connection that breaks is made again, and the volume that was on its way is sent again. When all that "
+            "is tried fails for so many minutes, the backup fails, and the next one starts over. The first connection "
+            "of a backup is tried for one minute.",
+            ge=0,
+            le=10_000,
+        ),
+    ] = 30
+    options: Annotated[
+        tuple[str, ...],
+        key(
+            "a list of ssh's options, Name=value each",
+            "Further options of ssh, see ssh_config(5). What stands in ~/.ssh/config counts, too.",
+            example=("ConnectTimeout=60", "ProxyJump=gate.example"),
+            check=_ssh_options,
+        ),
+    ] = ()
+
+
 class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A client's config. ``path`` is the file it was read from, absolute, with symbolic links as they were given."""
 
@@ -151,7 +233,8 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         int,
         key(
             "an integer from 1 to 100000 (MiB)",
-            "Size of a volume in MiB. That much is sent again when a connection breaks.",
+            "Size of a volume in MiB. That much is sent again when a connection breaks. With an archive on another "
+            "host, the cache needs room for four volumes.",
             ge=1,
             le=100_000,
         ),
@@ -185,6 +268,9 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             check=_one_kind,
         ),
     ]
+    sftp: Annotated[SftpConfig, key("a table", "How an archive on another host is reached.")] = msgspec.field(
+        default_factory=SftpConfig
+    )
     selection: Annotated[
         SelectionConfig, key("a table", "What of the source is backed up. Without any of these keys: everything.")
     ] = msgspec.field(default_factory=SelectionConfig)
@@ -227,6 +313,10 @@ def parse(text: str, path: Path, *, environ: Mapping[str, str] = os.environ) -> 
     if file := config.encryption.passphrase_file:
         encryption = msgspec.structs.replace(config.encryption, passphrase_file=path.parent / file)
         config = msgspec.structs.replace(config, encryption=encryption)
+    if file := config.sftp.identity_file:
+        config = msgspec.structs.replace(
+            config, sftp=msgspec.structs.replace(config.sftp, identity_file=path.parent / file)
+        )
     return config
 
 

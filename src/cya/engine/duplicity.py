@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from cya import clock
 from cya.engine import duplicity_options as options
 from cya.engine import environment, selection, served
+from cya.engine.delivery import Delivery
 from cya.engine.duplicity_errors import KEY_NEEDED, Failure, explain
 from cya.engine.duplicity_listing import listed
 from cya.engine.duplicity_run import Run
@@ -21,7 +22,7 @@ from cya.engine.private import Private
 from cya.engine.protocol import BackupJob, Encryption, Entry, Progress, Report, RestoreJob, Watcher
 from cya.engine.volume_progress import backup_ticker, restore_progress
 from cya.errors import ClockError, ConfigError, CyaError, EngineError, MissingProgram
-from cya.format.collection import FileSet
+from cya.format.collection import FileSet, collect
 
 _NOTICE = 3
 _INFO = 5
@@ -80,7 +81,9 @@ class Duplicity:
             # A full of stock duplicity reads the chain that is there, which may need a key that is not here.
             apart = verb == "full" and not known
             run = self._backup_run(job, verb, lines, self._passphrase_for(job.encryption, known=known), apart=apart)
-            run.tick = backup_ticker(job.target, self._private.temporary, watch)
+            delivery = Delivery(job.target, job.now, job.spool)
+            run.tick = backup_ticker(job.target, self._private.temporary, watch, delivery.gone)
+            run.gate = delivery.gate if job.spool is not None else None
             places = {"target": job.target, "cache": self._private.cache}
             try:
                 run.finish()
@@ -94,7 +97,7 @@ class Duplicity:
                 if isinstance(error, CyaError):
                     served.check_unchanged(job.target, before, chain)
                 raise
-        start, made = _made(chain, job, verb)
+        start, made = _made(chain, job, verb, delivery.gone)
         if not made:
             raise EngineError(
                 f"{doing}: duplicity ended well, but the files of {clock.local(job.now)} are not in {job.target}"
@@ -293,10 +296,11 @@ def _check_clock(chain: Sequence[FileSet], job: BackupJob) -> None:
         )
 
 
-def _made(chain: Sequence[FileSet], job: BackupJob, verb: str) -> tuple[int | None, bool]:
+def _made(chain: Sequence[FileSet], job: BackupJob, verb: str, gone: Iterable[bytes]) -> tuple[int | None, bool]:
     """Return where the increment starts, and whether its files are there."""
     start = None if verb == "full" else chain[-1].end
     if job.dry_run:
         return start, True
-    found = [files for files in served.sets_in(job.target) if (files.start, files.end) == (start, job.now)]
+    names = (*gone, *(name for files in served.sets_in(job.target) for name in files.names))
+    found = [files for files in collect(names).sets if (files.start, files.end) == (start, job.now)]
     return start, any(files.is_complete for files in found)

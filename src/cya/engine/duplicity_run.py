@@ -22,6 +22,7 @@ class Run:
 
     :ivar base: what the paths of lost files are made relative to.
     :ivar tick: called about twice a second.
+    :ivar gate: asked often; as long as it says no, the program is halted.
     :ivar stop_at_error: end the run at its first error. A backup must: duplicity logs that it cannot decrypt the last
         manifest, and then goes on and encrypts the next increment with the wrong passphrase.
     :ivar lost: by path, so that a file about which duplicity complains twice counts once.
@@ -33,6 +34,7 @@ class Run:
     cwd: Path
     base: Path
     tick: Callable[[], None] | None = None
+    gate: Callable[[], bool] | None = None
     stop_at_error: bool = False
     returncode: int = -1
     errors: list[Record] = field(default_factory=list)
@@ -49,7 +51,7 @@ class Run:
     def records(self) -> Iterator[Record]:
         """Run; yield each record as it comes. When the iterator is left early the run is ended."""
         parser = Parser()
-        with Child(lambda fd: [self.program, *self.arguments(fd)], self.env, self.cwd, self.tick) as child:
+        with Child(lambda fd: [self.program, *self.arguments(fd)], self.env, self.cwd, self.tick, self.gate) as child:
             for stream, line in child.lines():
                 if stream == "stdout":
                     continue

@@ -1,5 +1,7 @@
 """Runs one outside program safely: read without dead-lock, bounded, and never left behind.
 
+The child may be halted for a while (SIGSTOP), when nobody has room for what it makes.
+
 The child gets a session of its own and SIGKILL when this process dies (``setpriv --pdeathsig``; not ``preexec_fn``,
 which may dead-lock in a process with threads). So Ctrl-C reaches only us, and we end the child's whole process group.
 """
@@ -24,6 +26,8 @@ Stream = Literal["log", "stdout", "stderr"]
 GRACE = 10.0
 """Seconds that a child has to end after SIGTERM, and to stay idle when it is doomed."""
 TICK = 0.5
+GATED_TICK = 0.05
+"""Seconds between two looks at the gate: at most so long a program goes on that should wait."""
 _LONGEST_LINE = 1 << 20
 _TAIL_LINES = 200
 
@@ -41,11 +45,14 @@ class Child:
         env: Mapping[str, str],
         cwd: Path,
         tick: Callable[[], None] | None = None,
+        gate: Callable[[], bool] | None = None,
     ) -> None:
         """Start a program.
 
         :param command: makes the argument list, given the number of the descriptor that the child may log to.
         :param tick: called about twice a second while lines are read.
+        :param gate: asked often while lines are read: as long as it says no, the program is halted.
+            What it raises ends the program.
         :raises MissingProgram: when there is no ``setpriv``.
         :raises EngineError: when the program cannot be started.
         """
@@ -57,7 +64,8 @@ class Child:
             "stdout": deque(maxlen=_TAIL_LINES),
             "stderr": deque(maxlen=_TAIL_LINES),
         }
-        self._tick = tick
+        self._tick, self._gate = tick, gate
+        self._halted = False
         self._idle_since: tuple[float, bytes] | None = None
         self.doomed = False
         log, log_end = os.pipe()
@@ -122,7 +130,7 @@ class Child:
                     selector.register(file.fileno(), selectors.EVENT_READ, name)
             while selector.get_map():
                 ended = self._has_ended()  # asked before reading: what it wrote before it ended is then read
-                ready = selector.select(0 if ended else TICK)
+                ready = selector.select(0 if ended else GATED_TICK if self._gate else TICK)
                 for key, _ in ready:
                     yield from self._read(selector, key.fd, key.data, buffers)
                 if ended and not ready:
@@ -157,6 +165,16 @@ class Child:
             self._tick()
         if self.doomed and self._is_idle():
             self._end(ask=True)
+        elif self._gate is not None and not self.doomed and not self._has_ended():
+            self._halt(not self._gate())
+
+    def _halt(self, wanted: bool) -> None:
+        """Halt the program, or let it go on; not its group. Its gpg waits for data from it all the same, and if we are
+        killed now, the program is, too, and gpg reads the end of its data: a halted one would stay for ever.
+        """
+        if wanted != self._halted and not self._has_ended():
+            self._popen.send_signal(signal.SIGSTOP if wanted else signal.SIGCONT)
+            self._halted = wanted
 
     def _is_idle(self) -> bool:
         try:
@@ -182,6 +200,7 @@ class Child:
         try:
             if ask and not self._has_ended():
                 self._signal(signal.SIGTERM)
+                self._halt(False)  # else it would hear of that only later
                 patience = time.monotonic() + GRACE
                 while not self._has_ended() and time.monotonic() < patience:
                     time.sleep(0.01)

@@ -48,6 +48,28 @@ class Selection:
     exclude_if_present: tuple[str, ...] = ()
 
 
+class Spool(Protocol):
+    """Takes finished files of an increment away, to the archive, while the engine makes the next ones.
+
+    An engine of our own delivers a file, removes it, and waits until there is room. The driver of an outside program
+    sees what that has finished, delivers it, and halts the program until there is room.
+    """
+
+    def deliver(self, file: Path, name: bytes) -> None:
+        """Take a whole file, to which nobody writes any more, under its final name; do not wait.
+
+        It gets a second name: the engine removes its own when it needs the file no more.
+
+        :raises ArchiveError: when it cannot be taken.
+        """
+
+    def has_room(self, patience: float = 0) -> bool:
+        """Tell whether another file may be made now; wait up to ``patience`` seconds for that.
+
+        :raises ArchiveError: when the files cannot be sent, so that going on makes no sense.
+        """
+
+
 @dataclass(frozen=True)
 class BackupJob:
     """One increment to be made.
@@ -59,6 +81,8 @@ class BackupJob:
     :ivar now: the increment's end time, seconds since the epoch; later than the served chain's end.
     :ivar volume_size: MiB.
     :ivar full: make a full even on top of a chain; the chain need not be readable.
+    :ivar spool: what takes finished volumes away; the sigtar and the manifest stay in the target in any case. None:
+        all files stay there.
     :ivar dry_run: only count. (Stock duplicity then counts files twice in ``SourceFiles``; ``NewFiles`` is right.)
     """
 
@@ -70,6 +94,7 @@ class BackupJob:
     volume_size: int = 200
     full: bool = False
     dry_run: bool = False
+    spool: Spool | None = None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ duplicity does count volumes, and the log that it takes is a small part of the w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from cya.engine.duplicity_log import Record
 from cya.engine.duplicity_options import PREFIX
@@ -21,8 +22,13 @@ _PROGRESS = 2
 _WRITING = 7
 
 
-def backup_ticker(target: Path, temporary: Path, watch: Watcher | None) -> Callable[[], None] | None:
-    """Return what looks at the volumes and tells ``watch`` when they have grown."""
+def backup_ticker(
+    target: Path, temporary: Path, watch: Watcher | None, gone: Mapping[bytes, int] = MappingProxyType({})
+) -> Callable[[], None] | None:
+    """Return what looks at the volumes and tells ``watch`` when they have grown.
+
+    :param gone: volumes that are not in the target any more, with their size in bytes; it may grow.
+    """
     if watch is None:
         return None
     before = {entry.name for entry in _files(target)}
@@ -32,10 +38,10 @@ def backup_ticker(target: Path, temporary: Path, watch: Watcher | None) -> Calla
         nonlocal last
         finished = [entry for entry in _files(target) if entry.name not in before and _is_volume(entry.name)]
         growing = [entry for place in _directories(temporary) for entry in _files(place)]
-        done = sum(map(_size, (*finished, *growing)))
+        done = sum(map(_size, (*finished, *growing))) + sum(gone.values())
         if done > last:
             last = done
-            watch(Progress(done, 0, "bytes", note=f"volume {len(finished) + 1}"))
+            watch(Progress(done, 0, "bytes", note=f"volume {len(finished) + len(gone) + 1}"))
 
     return tick
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from cya.durable import DIRECTORY, flock, write_file
 from cya.errors import ArchiveError, NothingToDo
 from cya.transport import marker
+from cya.transport.protocol import Spool
 from cya.tree import layout
 
 
@@ -18,7 +19,10 @@ class LocalNext:
     """Where a client on the archive's own machine puts its files.
 
     :ivar directory: what engines write into.
+    :ivar spool: none: the files stay there.
     """
+
+    spool: Spool | None = None
 
     def __init__(self, root: Path) -> None:
         self.root = root
