@@ -6,7 +6,6 @@ see its users, while the machine's /etc/passwd stays as it is. What the thread s
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -22,10 +21,9 @@ import pytest
 
 from cya.archive import sshd
 from cya.config.archive import ArchiveConfig
+from tests.mounts import own_mounts
 
 CYA = Path(sys.executable).with_name("cya")
-_CLONE_NEWNS = 0x00020000
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def needed() -> str | None:
@@ -44,24 +42,9 @@ def own_machine(scratch: Path) -> Iterator[None]:
     """Be on a machine of one's own for the block; skip visibly where that cannot be."""
     if reason := needed():
         pytest.skip(reason)
-    cwd = Path.cwd()
-    home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if _LIBC.unshare(_CLONE_NEWNS) != 0:
-            pytest.skip(f"no mount namespaces here: {os.strerror(ctypes.get_errno())}")
-        try:
-            _mount(scratch)
-            yield
-        finally:
-            if _LIBC.setns(home, _CLONE_NEWNS) != 0:
-                pytest.exit(f"cannot come back from a mount namespace: {os.strerror(ctypes.get_errno())}")
-            os.fchdir(root)
-            os.chroot(".")  # coming back alone would lead out of a chroot
-            os.chdir(cwd)
-    finally:
-        os.close(root)
-        os.close(home)
+    with own_mounts():
+        _mount(scratch)
+        yield
 
 
 def _mount(scratch: Path) -> None:
@@ -70,7 +53,6 @@ def _mount(scratch: Path) -> None:
         if done.returncode != 0:
             pytest.skip(f"no private /etc here: {done.stderr.strip()}")
 
-    run("mount", "--make-rprivate", "/")
     copy = scratch / "etc"
     copy.mkdir()
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", copy)

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cya.config import client
 from cya.config.address import SftpAddress
 from cya.config.client import ClientConfig, default_cache_dir, load, read_passphrase
+from cya.config.selection import SelectionConfig
+from cya.config.sftp import SftpConfig
 from cya.errors import ConfigError
 from tests.config.conftest import Write
 
@@ -60,7 +61,7 @@ def test_every_key_is_read(write: Write, tmp_path: Path) -> None:
     assert (config.cache_dir, config.gnupg_home) == (Path("/srv/cache"), Path("/root/.gnupg"))
     assert config.encryption.recipients == (KEY_ID,)
     assert read_passphrase(config) == "open sesame"
-    assert config.selection == client.SelectionConfig(
+    assert config.selection == SelectionConfig(
         patterns=("+ /home/*/keep", "- /proc"),
         one_file_system=True,
         exclude_caches=True,
@@ -74,7 +75,7 @@ def test_what_is_not_set_has_its_default(write: Write) -> None:
     assert (config.engine, config.duplicity, config.volume_size) == ("duplicity", "duplicity", 200)
     assert config.cache_dir == Path("/var/cache/cya/web1" if os.geteuid() == 0 else "/xdg/cya/web1")
     assert config.gnupg_home is None
-    assert config.selection == client.SelectionConfig()
+    assert config.selection == SelectionConfig()
     assert read_passphrase(config) is None
 
 
@@ -82,7 +83,7 @@ HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVhoq0PaYPrzuGXHg5YWtjYq2nP0hTM
 
 
 def test_the_way_to_an_archive_host_is_read(write: Write, tmp_path: Path) -> None:
-    assert load(write(MINIMAL)).sftp == client.SftpConfig()
+    assert load(write(MINIMAL)).sftp == SftpConfig()
     table = f'''
 [sftp]
 identity_file = "web1.key"

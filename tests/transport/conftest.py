@@ -15,7 +15,9 @@ from cya.archive.collect import collect
 from cya.client import backup as client
 from cya.client.places import remote_next
 from cya.config.address import SftpAddress
-from cya.config.client import ClientConfig, EncryptionConfig, SftpConfig
+from cya.config.client import ClientConfig
+from cya.config.encryption import EncryptionConfig
+from cya.config.sftp import SftpConfig
 from cya.transport.sftp import SftpNext
 from tests.archive.conftest import at
 from tests.e2e.sftp_host import START, USER, ArchiveHost, archive_host

@@ -43,11 +43,16 @@ def test_increments_arrive_one_after_the_other(account: Account) -> None:
         assert account.collect(later(day)) == 1
 
 
+def identities(directory: Path) -> dict[str, tuple[int, int]]:
+    """Number and ctime of each file: the number alone is given to the next file that is made."""
+    return {file.name: (file.stat().st_ino, file.stat().st_ctime_ns) for file in directory.iterdir()}
+
+
 def test_what_is_served_is_fetched_once_and_what_is_served_no_more_goes(account: Account) -> None:
     account.backup(FIRST)
     account.collect(later(FIRST))
     mirror = account.place / "cache" / "sftp" / "next"
-    kept = {file.name: file.stat().st_ino for file in mirror.iterdir()}
+    kept = identities(mirror)
     assert kept.keys() == {f"{FULL}.manifest.gpg", "duplicity-full-signatures.20260305T020000Z.sigtar.gpg"}
     (mirror / "duplicity-full.20200101T000000Z.manifest.gpg").touch()
     (mirror / f"{FULL}.manifest.gpg").write_text("another size, as after a power cut")
@@ -55,7 +60,7 @@ def test_what_is_served_is_fetched_once_and_what_is_served_no_more_goes(account:
         assert {file.name: file.read_bytes() for file in mirror.iterdir()} == {
             file.name: file.read_bytes() for file in account.next.iterdir()
         }
-        now = {file.name: file.stat().st_ino for file in mirror.iterdir()}
+        now = identities(mirror)
     assert [name for name in kept if kept[name] != now[name]] == [f"{FULL}.manifest.gpg"]
 
 

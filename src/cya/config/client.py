@@ -5,7 +5,6 @@ It names programs to run and files with secrets, so nobody but its owner may rea
 
 from __future__ import annotations
 
-import base64
 import os
 import pwd
 import re
@@ -17,19 +16,12 @@ import msgspec
 
 from cya.config import address, reading
 from cya.config.address import SftpAddress
+from cya.config.encryption import EncryptionConfig, is_one_kind
 from cya.config.keys import key
 from cya.config.passphrase import read_passphrase_file
+from cya.config.selection import SelectionConfig
+from cya.config.sftp import SftpConfig
 from cya.errors import ConfigError
-
-_KEY_ID = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40})")
-_HOST_KEY = re.compile(
-    r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{20,1400}={0,2}(?: [ -~]*)?", re.ASCII
-)
-_OWN_OPTIONS = (
-    *("batchmode", "stricthostkeychecking", "controlmaster", "controlpath", "controlpersist", "port", "user"),
-    *("remotecommand", "requesttty", "sessiontype", "stdinnull", "forkafterauthentication"),
-)
-"""Names of ssh's options, in lower case, that would undo what cya relies on."""
 
 
 def _absolute(path: Path) -> bool:
@@ -40,162 +32,8 @@ def _archive(text: str) -> bool:
     return bool(address.parse_archive(text))
 
 
-def _file(path: Path) -> bool:
-    return path != Path() and "\0" not in str(path)
-
-
-def _key_ids(recipients: tuple[str, ...]) -> bool:
-    return all(_KEY_ID.fullmatch(recipient) for recipient in recipients)
-
-
-def _plain_lines(lines: tuple[str, ...]) -> bool:
-    return all(line.strip() and not set("\n\0") & set(line) for line in lines)
-
-
-def _file_names(names: tuple[str, ...]) -> bool:
-    return all(name not in ("", ".", "..") and not set("/\0") & set(name) for name in names)
-
-
-def _host_key(key: str) -> bool:
-    """Whether it is ``TYPE BASE64``, and the type that stands in the base64 is the same."""
-    if not _HOST_KEY.fullmatch(key):
-        return False
-    kind, encoded = key.split(" ")[:2]
-    data = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
-    return data[4 : 4 + int.from_bytes(data[:4])] == kind.encode()
-
-
-def _ssh_options(options: tuple[str, ...]) -> bool:
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals or not value.strip() or re.fullmatch(r"[A-Za-z]+", name, re.ASCII) is None or "\n" in value:
-            return False
-        if name.lower() in _OWN_OPTIONS:
-            raise ValueError(f"{name} is set by cya itself; leave it out")
-    return True
-
-
 def _program(name: str) -> bool:
     return name.isprintable() and (name.startswith("/") or re.fullmatch(r"\w[\w.+-]*", name) is not None)
-
-
-class EncryptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The table ``encryption``: exactly one of the three."""
-
-    passphrase_file: Annotated[
-        Path | None,
-        key(
-            "the name of a file, absolute or relative to the config's directory",
-            "A file with the passphrase in one line, mode 0600. A relative name is relative to this file's directory.",
-            example="client.passphrase",
-            check=_file,
-        ),
-    ] = None
-    recipients: Annotated[
-        tuple[str, ...],
-        key(
-            "a list of gpg key ids or fingerprints, 16 or 40 hexadecimal digits each",
-            "Instead of that: the gpg keys that backups are encrypted to, as fingerprints. Then passphrase_file, if "
-            "given, holds the passphrase of the secret key; only a restore needs it.",
-            example=("0123456789ABCDEF0123456789ABCDEF01234567",),
-            check=_key_ids,
-        ),
-    ] = ()
-    none: Annotated[
-        bool,
-        key(
-            "true or false",
-            "Instead of both: no encryption. Whoever can read the archive can read every file in it.",
-            example=True,
-        ),
-    ] = False
-
-
-def _one_kind(encryption: EncryptionConfig) -> bool:
-    return encryption.none != bool(encryption.recipients or encryption.passphrase_file)
-
-
-class SelectionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The table ``selection``."""
-
-    patterns: Annotated[
-        tuple[str, ...],
-        key(
-            "a list of lines of Duplicity's file-list syntax, none empty",
-            "Lines of Duplicity's file-list syntax: the first that matches a path decides. '- PATTERN' or PATTERN "
-            "alone leaves out, '+ PATTERN' takes; what no line matches is backed up. '- /proc/*' keeps the empty "
-            "directory.",
-            example=("+ /home/*/keep", "- /home/*/Downloads"),
-            check=_plain_lines,
-        ),
-    ] = ()
-    one_file_system: Annotated[bool, key("true or false", "Stay on the file system of the source.")] = False
-    exclude_caches: Annotated[
-        bool, key("true or false", "Leave out directories that are marked as caches by a file CACHEDIR.TAG.")
-    ] = False
-    exclude_if_present: Annotated[
-        tuple[str, ...],
-        key(
-            "a list of file names without a slash",
-            "Leave out directories that hold a file of one of these names.",
-            example=(".nobackup",),
-            check=_file_names,
-        ),
-    ] = ()
-
-
-class SftpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The table ``sftp``."""
-
-    identity_file: Annotated[
-        Path | None,
-        key(
-            "the name of a file, absolute or relative to the config's directory",
-            "The SSH key to log in with, without a passphrase, mode 0600; or the .pub file of one that an agent holds. "
-            "A relative name is relative to this file's directory. Without this key: what ssh finds by itself.",
-            example="client.key",
-            check=_file,
-        ),
-    ] = None
-    host_key: Annotated[
-        str | None,
-        key(
-            "a host key as TYPE BASE64, without the host's name before it",
-            "The archive host's public key, as cya add-client prints it: no other host is then taken for the archive. "
-            "Without this key: what stands in ~/.ssh/known_hosts.",
-            example="ssh-ed25519 AAAA…",
-            check=_host_key,
-        ),
-    ] = None
-    rate_limit: Annotated[
-        int,
-        key(
-            "an integer from 0 to 1000000 (KiB/s)",
-            "The most that is sent or fetched, in KiB per second; 0: as much as the line takes.",
-            ge=0,
-            le=1_000_000,
-        ),
-    ] = 0
-    give_up_after: Annotated[
-        float,
-        key(
-            "a number of minutes from 0 to 10000",
-            "A connection that breaks is made again, and the volume that was on its way is sent again. When all that "
-            "is tried fails for so many minutes, the backup fails, and the next one starts over. The first connection "
-            "of a backup is tried for one minute.",
-            ge=0,
-            le=10_000,
-        ),
-    ] = 30
-    options: Annotated[
-        tuple[str, ...],
-        key(
-            "a list of ssh's options, Name=value each",
-            "Further options of ssh, see ssh_config(5). What stands in ~/.ssh/config counts, too.",
-            example=("ConnectTimeout=60", "ProxyJump=gate.example"),
-            check=_ssh_options,
-        ),
-    ] = ()
 
 
 class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -265,7 +103,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "exactly one of passphrase_file, recipients, and none = true (recipients may have a passphrase_file too)",
             "Encryption: exactly one of passphrase_file, recipients, and none = true. It has to stay what it was "
             "when a chain began.",
-            check=_one_kind,
+            check=is_one_kind,
         ),
     ]
     sftp: Annotated[SftpConfig, key("a table", "How an archive on another host is reached.")] = msgspec.field(

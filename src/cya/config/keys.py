@@ -14,6 +14,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -64,3 +65,8 @@ def keys(kind: type[msgspec.Struct]) -> tuple[Key, ...]:
                 default = field.default_factory if field.default is msgspec.NODEFAULT else field.default
                 found.append(Key(field.name, field.type, default, *meta.extra["declared"]))
     return tuple(found)
+
+
+def names_file(path: Path) -> bool:
+    """Whether a path can be that of a file: the check of keys that name one."""
+    return path != Path() and "\0" not in str(path)

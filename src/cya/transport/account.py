@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cya.config.address import SftpAddress
-from cya.config.client import SftpConfig
+from cya.config.sftp import SftpConfig
 from cya.errors import ConfigError, MissingProgram
 
 _KNOWN_HOSTS = "known_hosts"

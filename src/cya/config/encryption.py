@@ -1,0 +1,54 @@
+"""The table ``encryption`` of a client's config."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from cya.config.keys import key, names_file
+
+_KEY_ID = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40})")
+
+
+def _key_ids(recipients: tuple[str, ...]) -> bool:
+    return all(_KEY_ID.fullmatch(recipient) for recipient in recipients)
+
+
+class EncryptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table ``encryption``: exactly one of the three."""
+
+    passphrase_file: Annotated[
+        Path | None,
+        key(
+            "the name of a file, absolute or relative to the config's directory",
+            "A file with the passphrase in one line, mode 0600. A relative name is relative to this file's directory.",
+            example="client.passphrase",
+            check=names_file,
+        ),
+    ] = None
+    recipients: Annotated[
+        tuple[str, ...],
+        key(
+            "a list of gpg key ids or fingerprints, 16 or 40 hexadecimal digits each",
+            "Instead of that: the gpg keys that backups are encrypted to, as fingerprints. Then passphrase_file, if "
+            "given, holds the passphrase of the secret key; only a restore needs it.",
+            example=("0123456789ABCDEF0123456789ABCDEF01234567",),
+            check=_key_ids,
+        ),
+    ] = ()
+    none: Annotated[
+        bool,
+        key(
+            "true or false",
+            "Instead of both: no encryption. Whoever can read the archive can read every file in it.",
+            example=True,
+        ),
+    ] = False
+
+
+def is_one_kind(encryption: EncryptionConfig) -> bool:
+    """Whether exactly one kind of encryption is chosen: the check of the table."""
+    return encryption.none != bool(encryption.recipients or encryption.passphrase_file)
