@@ -12,23 +12,25 @@ from pathlib import Path
 
 import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs/walkthrough.md").read_text()
+PROJECT = Path(__file__).parents[2]
+TEXT = (PROJECT / "docs/walkthrough.md").read_text()
 
 PRIVATE = """
 mount --make-rprivate /
+mkdir -p {scratch}/project {scratch}/etc && mount --bind {project} {scratch}/project
 for place in /srv /root /var/cache /run /usr/local/bin; do mount -t tmpfs -o mode=755 tmpfs $place; done
-mkdir -p {scratch}/etc && cp -a /etc/. {scratch}/etc && mount --bind {scratch}/etc /etc
+mkdir -p {project} && mount --bind {scratch}/project {project}
+cp -a /etc/. {scratch}/etc && mount --bind {scratch}/etc /etc
 mkdir -p /etc/cron.d && rm -rf /etc/cya
 ln -s {cya} /usr/local/bin/cya
 clean_up() {{
-    code=$?
     ip netns pids archive 2>/dev/null | xargs -r kill
     ip netns delete archive; ip netns delete web1
-    exit $code
+    exit $1
 }}
-trap 'set +e; clean_up 2>/dev/null' EXIT
+trap 'code=$?; set +e; clean_up $code 2>/dev/null' EXIT
 """
-"""What keeps the walkthrough from this machine: directories of its own in place of those that it writes into."""
+"""Directories of its own in place of those that it writes into; the project stays, wherever it lies."""
 
 
 def commands() -> str:
@@ -51,7 +53,7 @@ def skip_unless_possible() -> None:
 def test_the_walkthrough_works_as_it_is_written(tmp_path: Path) -> None:
     skip_unless_possible()
     cya = Path(sys.executable).with_name("cya")
-    script = f"set -euo pipefail\n{PRIVATE.format(scratch=tmp_path, cya=cya)}\nset -x\n{commands()}"
+    script = f"set -euo pipefail\n{PRIVATE.format(scratch=tmp_path, project=PROJECT, cya=cya)}\nset -x\n{commands()}"
     done = subprocess.run(
         ["unshare", "--mount", "--uts", "bash", "-c", script],
         env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"},
