@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -90,7 +92,7 @@ def test_a_second_run_changes_nothing_and_puts_modes_right(host: ArchiveConfig) 
     add_client(NAME, KEY, host, NOW)
     committed()
     before = facts()
-    add_client(NAME, KEY, host, NOW)
+    add_client(NAME, KEY, host, at("2026-03-02T05:00:00"))
     assert facts() == before
     ROOT.chmod(0o777)
     os.chown(ROOT / "incoming", 1, 1)
@@ -99,7 +101,7 @@ def test_a_second_run_changes_nothing_and_puts_modes_right(host: ArchiveConfig) 
     Path(host.sshd_dir, sshd.HOST_KEY).chmod(0o644)
     Path(host.sshd_dir, "keys").chmod(0o700)
     subprocess.run(["usermod", "--shell", "/bin/sh", "--groups", "", "--lock", NAME], check=True)
-    add_client(NAME, KEY, host, NOW)
+    add_client(NAME, KEY, host, at("2026-03-02T05:00:00"))
     assert facts() == before
 
 
@@ -282,3 +284,18 @@ def test_the_command_says_what_is_wrong(host: ArchiveConfig, tmp_path: Path) -> 
         assert (done.returncode, done.stdout) == (code, "")
         assert reason in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_below_the_reserve_a_stolen_key_can_be_replaced_and_a_client_be_removed(host: ArchiveConfig) -> None:
+    add_client(NAME, KEY, host, NOW)
+    committed()
+    settings = ROOT / "cya.toml"
+    settings.write_text(re.sub(r"(?m)^reserve = .*", f"reserve = {1 << 50}", settings.read_text()))
+    shutil.rmtree(ROOT / "incoming/next")
+    new = f"{KEY.rsplit(' ', 1)[0]} another"
+    with pytest.raises(ArchiveError, match="reserve"):
+        add_client(NAME, new, host, NOW)
+    assert "another" in (Path(host.sshd_dir) / "keys" / NAME).read_text()
+    assert remove_client(NAME, host, NOW).kept == ROOT
+    with pytest.raises(KeyError):
+        pwd.getpwnam(NAME)

@@ -166,6 +166,18 @@ def test_of_refused_uploads_the_newest_are_kept(site: Site) -> None:
     assert len((site.state / "log").read_text().split(" refuse ")) == KEPT + 3
 
 
+def test_what_is_refused_under_a_corrected_clock_is_kept_and_so_is_what_an_administrator_put_there(site: Site) -> None:
+    for slot in ("evidence", *(f"2076010{day}T000000Z" for day in range(1, 10)), "20760110T000000Z"):
+        (site.state / "quarantine" / slot / "files").mkdir(parents=True)
+    site.day("2012-12-04")
+    for name in site.upload("2012-12-05"):
+        (site.next / name).write_text("not what was announced")
+    assert "20121205T000000Z" in site.collect("2012-12-05").refused[0]
+    kept = {path.name for path in (site.state / "quarantine").iterdir()}
+    assert {"evidence", "20121205T000000Z"} <= kept
+    assert len(kept) == KEPT + 1
+
+
 def test_dot_files_of_broken_transfers_are_dropped(site: Site) -> None:
     site.collect("2012-12-04")
     site.upload("2012-12-04")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from cya import catalog
 from cya.archive.adopt import is_2012
 from cya.archive.collect import collect, collect_all
+from cya.archive.copying import copy as real_copy
 from cya.archive.init import init_archive
 from cya.archive.link import link as real_link
 from cya.archive.state import State
@@ -267,3 +269,66 @@ def test_each_file_is_on_the_disk_before_the_commit_point(site: Site, monkeypatc
     wanted = [site.state / "batch" / name for name in names]
     wanted += [week / "files", week, week.parent, week.parent / "files", site.state]
     assert {str(path) for path in wanted} <= set(at_commit_point)
+
+
+@pytest.mark.parametrize("ahead", ["2012-12-05T02:00:00", "2076-01-01"])
+def test_a_clock_that_was_ahead_when_it_served_is_no_wedge(site: Site, ahead: str) -> None:
+    """The upload was served for a time that is not now: it is refused, and the next is served for now."""
+    site.day("2012-12-04")
+    (site.state / "served.json").write_text(
+        re.sub(r'"time": [0-9]+', f'"time": {int(at(ahead).timestamp())}', (site.state / "served.json").read_text())
+    )
+    site.upload("2012-12-05")
+    assert "clock of the archive was wrong" in site.collect("2012-12-05T00:01:00").refused[0]
+    assert len(site.day("2012-12-05T01:00:00").committed) == 1
+
+
+def test_a_pristine_next_of_a_clock_that_ran_wild_is_served_anew(tmp_path: Path) -> None:
+    init_archive(tmp_path / "web1", RootConfig(levels=("year",)))
+    site = Site(tmp_path / "web1")
+    site.day("2012-03-16")
+    site.day("2012-08-20")  # made and served under a clock months ahead
+    assert site.collect("2012-03-17").served is not None
+    assert [increment.is_full for increment in site.day("2012-03-17").committed] == [True]
+
+
+def test_a_part_of_the_base_that_is_deleted_in_the_middle_is_no_wedge(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last volume: names alone do not miss it."""
+    site.day("2012-12-04", volumes=2)
+    site.collect("2012-12-09")
+    site.upload("2012-12-09")
+
+    def link(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cya.archive.carry_out.link", link)
+        with pytest.raises(ArchiveError, match="file system is full"):
+            site.collect("2012-12-09")
+    for path in (site.root / MONTH / "files").glob("*vol2*"):
+        path.unlink()
+    assert site.collect("2012-12-09").state is State.SERVED
+
+
+def test_copies_that_do_not_fit_do_not_keep_the_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init_archive(tmp_path / "web1", RootConfig(commit="copy"))
+    site = Site(tmp_path / "web1")
+    site.collect("2012-12-04")
+    site.upload("2012-12-04", volumes=3)
+    count = 0
+
+    def copy(*arguments: object) -> tuple[int, str]:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise OSError(28, "No space left on device")
+        return real_copy(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cya.archive.copy_in.copy", copy)
+        with pytest.raises(ArchiveError, match="file system is full"):
+            site.collect("2012-12-04")
+    assert not (site.state / "copied").exists()
+    assert len(site.collect("2012-12-04").committed) == 1

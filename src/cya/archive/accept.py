@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from cya.archive import ledger, limits, log, records
@@ -18,6 +19,7 @@ from cya.archive.take import seize
 from cya.archive.writers import NoLeases, StillOpen
 from cya.clock import local
 from cya.errors import ArchiveError, BatchRefused
+from cya.format.collection import collect
 from cya.tree import layout
 
 PATIENCE = 3
@@ -45,20 +47,27 @@ def accept(root: Root, now: int) -> Outcome:
     :raises ArchiveError: when the archive's own clock cannot be right; the batch stays where it is.
     """
     served = records.find(root, layout.SERVED, Served)
-    if served is not None and now < served.time - CLOCK_TOLERANCE:
+    is_before = served is not None and now < served.time - CLOCK_TOLERANCE
+    if served is not None and is_before and not _ends_by(root, now + CLOCK_TOLERANCE):
         raise ArchiveError(
             f"{root.path}: the clock of the archive stands at {local(now)}, before {local(served.time)}, when it last "
-            "served; set it (NTP) and collect again"
+            "served, and before the upload was made; set it (NTP) and collect again"
         )
     try:
         if served is None:
             raise BatchRefused(f"{layout.STATE}/{layout.SERVED} is missing: what was served is not known")
+        if is_before:
+            raise BatchRefused(
+                f"the clock of the archive was wrong when it served this: it stood at {local(served.time)}"
+            )
         batch, digests = _checked(root, served, now)
         catalog = root.catalog_above(served.serving.leaf)
         if not batch.increment.is_full and not still_there(served.serving, catalog):
             raise BatchRefused("the chain that it continues is not in the tree any more; the next is made on another")
         check_new(batch.increment, catalog, now)
         found = alarms(root, batch, served.serving, now)
+        for alarm in found:
+            log.note(root, now, "alarm", alarm)
         ledger.write(root, batch.increment, digests)
         records.save(root, layout.PLAN, plan(batch, served.serving, catalog))
     except StillOpen as error:
@@ -70,9 +79,16 @@ def accept(root: Root, now: int) -> Outcome:
         slot = quarantine(root, layout.BATCH, str(refusal), now)
         log.note(root, now, "refuse", str(refusal), quarantine=slot)
         return Outcome(refused=f"{root.name}: batch refused: {refusal} (quarantined as {slot})")
-    for alarm in found:
-        log.note(root, now, "alarm", alarm)
     return Outcome(alarms=[f"{root.name}: {alarm}" for alarm in found])
+
+
+def _ends_by(root: Root, moment: int) -> bool:
+    """Tell whether all that lies in the batch was made by then, as far as its names tell."""
+    try:
+        with opened(layout.BATCH, root.intake) as fd:
+            return all(files.end <= moment for files in collect(map(os.fsencode, os.listdir(fd))).sets)
+    except NotADirectoryError:
+        return True
 
 
 def _checked(root: Root, served: Served, now: int) -> tuple[Batch, dict[str, str]]:

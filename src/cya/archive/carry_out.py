@@ -28,7 +28,11 @@ def carry_out(root: Root) -> None:
     if plan.start is not None and (served is None or not _stands(root, served)):
         _take_back(root, plan)
         return
-    link(root, plan)
+    try:
+        link(root, plan)
+    except FileNotFoundError:  # deleted just now, or a part of the chain that names alone do not miss
+        _take_back(root, plan)
+        return
     os.rename(layout.PLAN, layout.COMMITTED, src_dir_fd=root.state, dst_dir_fd=root.state)  # the commit point
     os.fsync(root.state)
 

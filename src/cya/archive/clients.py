@@ -85,10 +85,11 @@ def add_client(name: str, key: str, config: ArchiveConfig, now: datetime) -> Add
             _repair(root, user)
         else:
             init_archive(root, RootConfig(user=name, reserve=RESERVE, reserve_inodes=RESERVE_INODES))
-        collect(root, now)
         new = sshd.write(config)
-        sshd.authorize(config, name, line)
-        return Added(root, sshd.activate(config, new=new))
+        sshd.authorize(config, name, line)  # before all that a full disk could stop: a stolen key must go at once
+        start = sshd.activate(config, new=new)
+        collect(root, now)
+        return Added(root, start)
 
 
 def remove_client(name: str, config: ArchiveConfig, now: datetime, *, delete_backups: bool = False) -> Gone:
@@ -124,7 +125,7 @@ def remove_client(name: str, config: ArchiveConfig, now: datetime, *, delete_bac
 def _let_go(root: Path, user: pwd.struct_passwd | None, now: datetime, *, delete_backups: bool) -> Path | None:
     if user is not None and not delete_backups:
         try:
-            collect(root, now)
+            collect(root, now, serving=False)
         except CyaError as error:
             error.add_note(f"{user.pw_name} has no access any more; remove the cause, and run this again")
             raise

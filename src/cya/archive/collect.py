@@ -75,10 +75,11 @@ def _lost(path: Path) -> Collected:
     return Collected(path, error=ArchiveError(f"{path}: {killed}"))
 
 
-def collect(path: Path, now: datetime) -> Collected:
+def collect(path: Path, now: datetime, *, serving: bool = True) -> Collected:
     """Bring a root to where it waits for the next upload.
 
     :param now: the archive's clock: it decides where the next backup goes.
+    :param serving: False: commit what is finished, and serve nothing.
     :raises ArchiveError: when the root is missing, not writable, full or malformed. Nothing is lost then.
     :raises Locked: when another run is at work on it.
     """
@@ -93,15 +94,17 @@ def collect(path: Path, now: datetime) -> Collected:
         with open_root(path) as root:
             remove(layout.NEXT_NEW, root.intake)
             clear_withdrawn(root, moment)
-            while not _step(root, done, moment):
+            while not _step(root, done, moment, serving=serving):
                 pass
             done.state = derive(root)
     return done
 
 
-def _step(root: Root, done: Collected, now: int) -> bool:
+def _step(root: Root, done: Collected, now: int, *, serving: bool) -> bool:
     """Do what the state asks for; return whether there is nothing more to do now."""
     match derive(root):
+        case State.IDLE if not serving:
+            return True
         case State.IDLE:
             done.served = serve(root, now)
             return True  # it fits: it has just been made

@@ -7,6 +7,7 @@ keeps a file open run after run; and every batch where the root's settings say `
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from cya.archive.copying import Grown, copy
 from cya.archive.directories import make, opened, remove
@@ -27,8 +28,17 @@ def copy_in(root: Root, fd: int, batch: Batch) -> dict[str, str]:
     :param fd: the batch directory.
     :raises BatchRefused: as :func:`cya.archive.freeze.freeze`.
     """
-    uid, gid = root.uploader
     remove(layout.COPIED, root.state)
+    try:
+        return _copied(root, fd, batch)
+    except BaseException:
+        with suppress(OSError):  # on a full disk half a copy would keep it full, for all clients
+            remove(layout.COPIED, root.state)
+        raise
+
+
+def _copied(root: Root, fd: int, batch: Batch) -> dict[str, str]:
+    uid, gid = root.uploader
     make(layout.COPIED, root.state, 0o700)
     digests = {}
     with opened(layout.COPIED, root.state) as copies:

@@ -12,13 +12,14 @@ import stat
 from cya.archive import log, records
 from cya.archive.check.damage import sound
 from cya.archive.directories import exists, opened, remove
-from cya.archive.inspect import Touched, last_change, touched
+from cya.archive.inspect import CLOCK_TOLERANCE, Touched, last_change, touched
 from cya.archive.plan import still_there
 from cya.archive.quarantine import quarantine
 from cya.archive.records import Served
 from cya.archive.root import Root
 from cya.archive.take import give_back, seize, withdraw
 from cya.tree import layout
+from cya.tree.placement import FUTURE
 
 _UNKNOWN = "this was in incoming/next: an upload that was given up, or something that was not served there"
 
@@ -88,6 +89,8 @@ def _fits(root: Root, served: Served, fd: int, now: int) -> bool:
         return False
     if stat.S_IMODE(found.st_mode) & 0o700 != 0o700:  # its owner could neither upload nor, over SFTP, change that
         return False
-    if serving.leaf != root.calendar.leaf(now):
+    if serving.leaf != root.calendar.leaf(now) or served.time > now + CLOCK_TOLERANCE:
+        return False
+    if serving.chain is not None and serving.chain.end > now + FUTURE:  # made under a clock that ran wild
         return False
     return serving.base is None or still_there(serving, sound(root, root.catalog_of(serving.base)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from cya.durable import write_file
 from cya.tree import layout
 
 REASON = "REASON"
+_SLOT = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]+)?", re.ASCII)
 KEPT = 10
 """So many refused uploads of a root are kept, the newest: a client could fill the disk with them."""
 
@@ -32,7 +34,7 @@ def quarantine(root: Root, name: str, reason: str, now: int) -> str:
             with suppress(NotADirectoryError), opened(layout.FILES, place) as files:
                 seize(files)  # not every way that leads here has done that: a process may still stand in it
             os.fsync(place)
-        for old in slots_of(os.listdir(area))[:-KEPT]:
+        for old in [other for other in slots_of(os.listdir(area)) if other != slot][: -KEPT + 1]:
             remove(old, area)
     os.fsync(root.intake)
     remove(layout.DEFERRED, root.state)
@@ -40,8 +42,8 @@ def quarantine(root: Root, name: str, reason: str, now: int) -> str:
 
 
 def slots_of(names: Iterable[str]) -> list[str]:
-    """Sort the slots ``TIME`` and ``TIME-N``, the oldest first."""
-    return sorted(names, key=lambda slot: (slot.partition("-")[0], len(slot), slot))
+    """Return the slots ``TIME`` and ``TIME-N`` among some names, the oldest first."""
+    return sorted(filter(_SLOT.fullmatch, names), key=lambda slot: (slot.partition("-")[0], len(slot), slot))
 
 
 def _taken(slot: str, area: int) -> bool:

@@ -48,13 +48,12 @@ def backup(
     with interrupted_means("nothing was committed, and the next run starts over"):
         if root is not None:
             client.drop_debris(settings, engine, target)
-            _collect(root, moment)
+            collected(root, moment)
         with bar("backup", shown=not json) as watch:
             done = client.backup(settings, engine, target, moment, full=full, dry_run=dry_run, watch=watch)
-        if root is not None:
-            _collect(root, max(moment, options.moment(now)))
+        committed = root is not None and collected(root, max(moment, options.moment(now)))
     if json:
-        output.print_json(_facts(settings, done, committed=root is not None))
+        output.print_json(_facts(settings, done, committed=committed))
     elif sys.stdout.isatty():
         _tell(settings, done, dry_run)
     for lost in done.report.lost:
@@ -62,10 +61,14 @@ def backup(
     return DONE_WITH_WARNINGS if done.report.lost else OK
 
 
-def _collect(root: Path, now: datetime) -> None:
-    collected = collect.collect(root, now)
-    if collected.refused:
-        raise BatchRefused("; ".join(collected.refused))
+def collected(root: Path, now: datetime) -> bool:
+    """Collect; return whether anything was committed. What waits for the next run, or is unusual, is said."""
+    done = collect.collect(root, now)
+    for message in [*done.alarms, *done.deferred]:
+        print(f"cya: {message}", file=sys.stderr)
+    if done.refused:
+        raise BatchRefused("; ".join(done.refused))
+    return bool(done.committed)
 
 
 def _facts(settings: ClientConfig, done: client.Done, *, committed: bool) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", re.ASCI
 
 def check(
     roots: Annotated[list[Path] | None, typer.Argument(metavar="[ROOT]...", show_default=False)] = None,
-    config: options.Config = None,
+    config: options.ArchiveConfig = None,
     max_duration: Annotated[
         str | None,
         typer.Option(

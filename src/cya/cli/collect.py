@@ -18,7 +18,7 @@ from cya.errors import OK, BatchRefused, UsageError
 from cya.tree import layout
 
 EXIT = options.exit_status(
-    _0="done (also when nothing had been uploaded)",
+    _0="done (also when nothing had been uploaded, or an upload waits because it is still open)",
     _1="a root could not be collected; nothing is lost, run again when the cause is removed",
     _2="wrong usage or config",
     _12="another run is at work on a root",
@@ -27,8 +27,10 @@ EXIT = options.exit_status(
 
 
 def collect(
-    roots: Annotated[list[Path] | None, typer.Argument(metavar="[ROOT]...", show_default=False)] = None,
-    config: options.Config = None,
+    roots: Annotated[
+        list[Path] | None, typer.Argument(metavar="[ROOT]...", help="Clients' directories.", show_default=False)
+    ] = None,
+    config: options.ArchiveConfig = None,
     json: options.Json = False,
     now: options.Now = None,
 ) -> int:

@@ -20,6 +20,11 @@ Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The client's config file.", show_default=False)
 ]
 
+ArchiveConfig = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The archive host's config: all of its roots.", show_default=False),
+]
+
 
 def moment(now: str | None) -> datetime:
     """Return the time that a verb takes for now.

@@ -91,11 +91,11 @@ class RootConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ] = 100_000
     reserve: Annotated[
         int,
-        key("an integer from 0 up (MiB)", "Nothing is taken in while less than this is free, in MiB.", ge=0),
+        key("an integer from 0 up (MiB)", "No upload is asked for while less than this is free, in MiB.", ge=0),
     ] = 0
     reserve_inodes: Annotated[
         int,
-        key("an integer from 0 up", "Nothing is taken in while fewer inodes than this are free.", ge=0),
+        key("an integer from 0 up", "No upload is asked for while fewer inodes than this are free.", ge=0),
     ] = 0
 
 

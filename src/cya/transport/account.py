@@ -20,6 +20,8 @@ _KNOWN_HOSTS = "known_hosts"
 _FIXED = {
     "BatchMode": "yes",
     "StrictHostKeyChecking": "yes",
+    # Or a banner of the server's would stand among the messages that tell why a connection failed.
+    "LogLevel": "ERROR",
     # A connection that another ssh holds would not be watched, and would outlive us.
     "ControlMaster": "no",
     "ControlPath": "none",
