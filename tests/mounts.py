@@ -20,14 +20,24 @@ import pytest
 @contextmanager
 def small_file_system(place: Path, megabytes: int) -> Iterator[Path]:
     """Make an ext4 file system in a file and mount it on a loop device; skip visibly where that cannot be done."""
-    place.mkdir()
+    with loop_mounted(place, megabytes, "mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal"):
+        yield place
+
+
+@contextmanager
+def loop_mounted(place: Path, megabytes: int, *mkfs: str) -> Iterator[Path]:
+    """Make a file system in a file by a command, and mount it on a loop device; skip visibly where that cannot be."""
     image = place.with_suffix(".img")
+    place.mkdir()
     with image.open("wb") as file:
         file.truncate(megabytes << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image], check=True)
-    mounted = subprocess.run(["mount", "-o", "loop", image, place], capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"no loop mounts here: {mounted.stderr.strip()}")
+    try:
+        subprocess.run([*mkfs, image], check=True, capture_output=True, text=True)
+        subprocess.run(["mount", "-o", "loop", image, place], check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no {mkfs[0]} and loop mount here: {error.stderr.strip()}")
+    except FileNotFoundError as error:
+        pytest.skip(f"not installed: {error.filename}")
     try:
         yield place
     finally:

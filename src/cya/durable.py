@@ -1,4 +1,4 @@
-"""Writing that survives a power cut, and locks.
+"""Writing that survives a power cut, locks, and who else writes.
 
 A file system may keep a rename and lose the data that it names: ext4 left files of 0 bytes after a real power cut. So
 the rule is: data, fsync, rename, fsync of the directory.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -64,6 +65,22 @@ def lock(path: str, busy: str, *, dir_fd: int | None = None) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def has_writer(fd: int) -> bool:
+    """Tell whether any process has a file open for writing, or mapped: a read lease is granted only where none has.
+
+    :param fd: the file, open for reading; it belongs to this process's user, or this process is root.
+    :raises OSError: when the file system knows no leases (NFS, for one).
+    """
+    try:
+        # Somebody who opens the file for writing in this moment must not kill us: SIGIO, the usual sign, would.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
 
 
 def flock(fd: int, busy: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +20,7 @@ from cya.config.root import RootConfig
 from cya.errors import ArchiveError, IntegrityError
 from tests.archive.conftest import Site, at, digest
 from tests.archive.test_kill_at_every_step import killed_at
+from tests.mounts import loop_mounted
 
 DAYS = ("2012-12-04", "2012-12-05", "2012-12-09", "2012-12-10")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts a file system")
@@ -131,7 +131,7 @@ def test_a_file_system_without_leases_is_copied_from(
     def fcntl(fd: int, command: int, argument: int = 0) -> int:
         raise OSError(errno.EINVAL, "no leases here")
 
-    monkeypatch.setattr("cya.archive.writers.fcntl.fcntl", fcntl)
+    monkeypatch.setattr("cya.durable.fcntl.fcntl", fcntl)
     site = made(tmp_path / "web1")
     for day in DAYS:
         assert len(site.day(day, volumes=2).committed) == 1
@@ -162,24 +162,6 @@ def test_an_incoming_on_a_file_system_of_its_own(linked: Site, tmp_path: Path) -
         subprocess.run(["umount", "--lazy", site.root / "incoming"], check=True)
 
 
-@contextmanager
-def cloning_file_system(place: Path, kind: str) -> Iterator[Path]:
-    """Make a file system that can share blocks between files, and mount it."""
-    image = place.with_suffix(".img")
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(400 << 20)
-    try:
-        subprocess.run([f"mkfs.{kind}", "-q", image], check=True, capture_output=True)
-        subprocess.run(["mount", "-o", "loop", image, place], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no {kind} here: {error}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
-
-
 def taken_up_by_a_commit(site: Site) -> int:
     """Commit a volume of 40 MiB; return how many bytes of the file system that took."""
     site.collect("2012-12-04")
@@ -197,14 +179,14 @@ def taken_up_by_a_commit(site: Site) -> int:
 @needs_root
 @pytest.mark.parametrize("kind", ["xfs", "btrfs"])
 def test_a_copy_shares_its_blocks_where_the_file_system_can(tmp_path: Path, kind: str) -> None:
-    with cloning_file_system(tmp_path / "disk", kind) as disk:
+    with loop_mounted(tmp_path / "disk", 400, f"mkfs.{kind}", "-q") as disk:
         assert taken_up_by_a_commit(made(disk / "web1", commit="copy")) < 20 << 20
 
 
 @needs_root
 def test_an_incoming_in_a_btrfs_subvolume_with_a_limit_of_its_own(tmp_path: Path) -> None:
     """How a client's uploads are limited on btrfs. Neither links nor renames go from one subvolume to another."""
-    with cloning_file_system(tmp_path / "disk", "btrfs") as disk:
+    with loop_mounted(tmp_path / "disk", 400, "mkfs.btrfs", "-q") as disk:
         (disk / "web1").mkdir()
         incoming = disk / "web1/incoming"
         subprocess.run(["btrfs", "-q", "subvolume", "create", incoming], check=True)

@@ -24,10 +24,10 @@ from tests.hostile.world import (
     Scene,
     World,
     mounted_tmpfs,
-    mounted_with_encryption,
     needs_root,
     open_to_all,
 )
+from tests.mounts import loop_mounted
 from tests.standin import increment_names
 
 pytestmark = needs_root
@@ -163,7 +163,7 @@ def test_what_the_file_system_encrypts_for_the_client_is_refused() -> None:
             (it.next / name).write_text(name)
         it.finish(names)
 
-    with open_to_all() as base, mounted_with_encryption(base / "disk") as place:
+    with open_to_all() as base, loop_mounted(base / "disk", 64, "mkfs.ext4", "-q", "-O", "encrypt") as place:
         world = World(place, RootConfig())
         with Villain(world.villain.user, attack, world.villain):
             pass

@@ -338,20 +338,3 @@ def mounted_tmpfs(place: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
-
-
-@contextmanager
-def mounted_with_encryption(place: Path) -> Iterator[Path]:
-    """An ext4 file system on which whoever owns a directory may encrypt it; skip visibly where that cannot be had."""
-    place.mkdir()
-    image = place.with_suffix(".img")
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    for command in (["mkfs.ext4", "-q", "-O", "encrypt", str(image)], ["mount", "-o", "loop", str(image), str(place)]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"no ext4 with encryption here: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)

@@ -20,7 +20,7 @@ from cya.tree import layout
 
 
 def copy_in(root: Root, fd: int, batch: Batch) -> dict[str, str]:
-    """Copy all files of a batch; return the SHA-256 of each by its name. Copies of an earlier run are made anew.
+    """Copy all files of a batch; return the SHA-256 of each by its name. There are none of an earlier run any more.
 
     What is compared with the client's word, and committed, is the copy: a process that still writes into the original
     changes nothing any more.
@@ -28,7 +28,6 @@ def copy_in(root: Root, fd: int, batch: Batch) -> dict[str, str]:
     :param fd: the batch directory.
     :raises BatchRefused: as :func:`cya.archive.freeze.freeze`.
     """
-    remove(layout.COPIED, root.state)
     try:
         return _copied(root, fd, batch)
     except BaseException:

@@ -15,6 +15,7 @@ import re
 
 from cya import clock
 from cya.archive.root import Root
+from cya.printable import printable
 from cya.tree import layout
 from cya.tree.chain import Increment
 
@@ -34,7 +35,7 @@ def note(root: Root, now: int, event: str, what: str = "", **facts: object) -> N
         layout.LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=root.state
     )
     try:
-        os.write(fd, f"{_printable(line)}\n".encode())
+        os.write(fd, f"{printable(line)}\n".encode())
     finally:
         os.close(fd)
 
@@ -46,14 +47,14 @@ def shown(increment: Increment) -> str:
 
 def sizes(root: Root, since: int) -> list[int]:
     """Return the sizes in bytes of the increments that were committed from ``since`` on; fulls are not among them."""
-    found = (_SIZE.search(line) for line in tail(root.state, "commit", since) if " commit inc " in line)
+    found = (_SIZE.search(line) for line in tail(root, "commit", since) if " commit inc " in line)
     return [int(match[1]) for match in found if match]
 
 
-def tail(root_state: int, event: str, since: int) -> list[str]:
+def tail(root: Root, event: str, since: int) -> list[str]:
     """Return the lines of an event from ``since`` (seconds since the epoch) on, of the last 64 KiB of the log."""
     try:
-        fd = os.open(layout.LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_state)
+        fd = os.open(layout.LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root.state)
     except FileNotFoundError:
         return []
     with open(fd, "rb") as file:
@@ -61,7 +62,3 @@ def tail(root_state: int, event: str, since: int) -> list[str]:
         lines = file.read().decode(errors="replace").splitlines()
     first = clock.iso(since)
     return [line for line in lines if line >= first and line.split(" ")[1:2] == [event]]
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

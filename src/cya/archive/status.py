@@ -95,7 +95,7 @@ def _look(it: Status, now: int, max_age: timedelta) -> None:
             waited = records.find(root, layout.DEFERRED, Deferral)
             it.loans = _loans(top)
             it.deferred = waited.runs if waited else 0
-            it.alarms = log.tail(state, "alarm", now - _RECENT)
+            it.alarms = log.tail(root, "alarm", now - _RECENT)
         finally:
             if intake != state:
                 os.close(intake)

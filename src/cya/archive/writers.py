@@ -6,8 +6,7 @@ and unwritable, it proves that nobody can change it any more: who has it open wo
 
 from __future__ import annotations
 
-import fcntl
-import signal
+from cya.durable import has_writer
 
 
 class StillOpen(Exception):
@@ -26,11 +25,8 @@ def check_no_writer(fd: int) -> None:
     :raises NoLeases: when the file system cannot tell (NFS, for one).
     """
     try:
-        # Somebody who opens the file for writing in this moment must not kill us: SIGIO, the usual sign, would.
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        raise StillOpen from None
+        is_open = has_writer(fd)
     except OSError as error:
         raise NoLeases from error
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    if is_open:
+        raise StillOpen

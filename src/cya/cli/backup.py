@@ -21,6 +21,7 @@ from cya.client.places import own_archive, target_of
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.errors import DONE_WITH_WARNINGS, OK, BatchRefused
+from cya.printable import printable
 
 EXIT = options.exit_status(
     _0="the backup is made",
@@ -57,7 +58,7 @@ def backup(
     elif sys.stdout.isatty():
         _tell(settings, done, dry_run)
     for lost in done.report.lost:
-        print(f"cya: not backed up: {output.name(lost.path)}: {lost.reason}", file=sys.stderr)
+        print(f"cya: not backed up: {printable(lost.path)}: {lost.reason}", file=sys.stderr)
     return DONE_WITH_WARNINGS if done.report.lost else OK
 
 

@@ -18,6 +18,7 @@ from cya.client.served import served_chain
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.errors import OK, UsageError
+from cya.printable import printable
 from cya.tree import layout
 from cya.tree.chain import Increment
 from cya.tree.levels import Calendar, Period
@@ -126,7 +127,7 @@ def _kind(increment: Increment) -> str:
 
 
 def _path(found: Catalog, backup: Backup) -> str:
-    return layout.directory(backup.directories[0].period) or output.name(str(found.source))
+    return layout.directory(backup.directories[0].period) or printable(str(found.source))
 
 
 def _facts(found: Catalog, backup: Backup, calendar: Calendar) -> dict[str, Any]:

@@ -30,11 +30,6 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Col
         print("  ".join(cells).rstrip())
 
 
-def name(path: str) -> str:
-    """Return a path so that it can be printed: bytes that are not UTF-8, and what would move a cursor, are escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
-
-
 def size(number: float) -> str:
     """Return a number of bytes for people, in units of 1024: ``613.2 MiB``."""
     units = ("B", "KiB", "MiB", "GiB", "TiB")

@@ -21,6 +21,7 @@ from cya.client.settings import encryption, given_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.errors import DONE_WITH_WARNINGS, OK, UsageError
+from cya.printable import printable
 from cya.tree import layout
 
 EXIT = options.exit_status(
@@ -99,7 +100,7 @@ def restore(
     else:
         print(f"restored the backup of {clock.local(backup.increment.end)} from {period} to {destination}")
     for each in lost:
-        print(f"cya: not restored as it was: {output.name(each.path)}: {each.reason}", file=sys.stderr)
+        print(f"cya: not restored as it was: {printable(each.path)}: {each.reason}", file=sys.stderr)
     return DONE_WITH_WARNINGS if lost else OK
 
 

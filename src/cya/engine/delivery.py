@@ -8,14 +8,13 @@ there. Sigtar and manifest, which come last, are left in the target: the archive
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 from pathlib import Path
 
+from cya.durable import has_writer
 from cya.engine.duplicity_options import PREFIX
-from cya.engine.protocol import Spool
 from cya.format import names
+from cya.spool import Spool
 
 _APART = os.fsencode(PREFIX)
 
@@ -61,14 +60,11 @@ class Delivery:
 
 
 def _is_written(path: Path) -> bool:
-    """Whether somebody may still write to a file: nobody can while a lease for reading is granted."""
+    """Whether somebody may still write to a file; yes, where the file system cannot tell."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # whoever breaks a lease signals us: not with the deadly SIGIO
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return has_writer(fd)
     except OSError:
         return True
     finally:
         os.close(fd)
-    return False

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from cya.spool import Spool
+
 
 @dataclass(frozen=True)
 class Encryption:
@@ -46,28 +48,6 @@ class Selection:
     one_file_system: bool = False
     exclude_caches: bool = False
     exclude_if_present: tuple[str, ...] = ()
-
-
-class Spool(Protocol):
-    """Takes finished files of an increment away, to the archive, while the engine makes the next ones.
-
-    An engine of our own delivers a file, removes it, and waits until there is room. The driver of an outside program
-    sees what that has finished, delivers it, and halts the program until there is room.
-    """
-
-    def deliver(self, file: Path, name: bytes) -> None:
-        """Take a whole file, to which nobody writes any more, under its final name; do not wait.
-
-        It gets a second name: the engine removes its own when it needs the file no more.
-
-        :raises ArchiveError: when it cannot be taken.
-        """
-
-    def has_room(self, patience: float = 0) -> bool:
-        """Tell whether another file may be made now; wait up to ``patience`` seconds for that.
-
-        :raises ArchiveError: when the files cannot be sent, so that going on makes no sense.
-        """
 
 
 @dataclass(frozen=True)

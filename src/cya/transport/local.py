@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cya.durable import DIRECTORY, flock, write_file
 from cya.errors import ArchiveError, NothingToDo
+from cya.spool import Spool
 from cya.transport import marker
-from cya.transport.protocol import Spool
 from cya.tree import layout
 
 

@@ -7,15 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-
-class Spool(Protocol):
-    """Takes finished files away while the engine makes the next ones (:class:`cya.engine.protocol.Spool`)."""
-
-    def deliver(self, file: Path, name: bytes) -> None:
-        """Take a whole file."""
-
-    def has_room(self, patience: float = 0) -> bool:
-        """Whether another file may be made now."""
+from cya.spool import Spool
 
 
 class Next(Protocol):
