@@ -72,7 +72,7 @@ def test_every_key_is_read(write: Write, tmp_path: Path) -> None:
 def test_what_is_not_set_has_its_default(write: Write) -> None:
     config = load(write(MINIMAL), environ={"XDG_CACHE_HOME": "/xdg"})
     assert config.location == Path("/mnt/backup/web1")
-    assert (config.engine, config.duplicity, config.volume_size) == ("duplicity", "duplicity", 200)
+    assert (config.engine, config.duplicity, config.volume_size) == ("native", "duplicity", 200)
     assert config.cache_dir == Path("/var/cache/cya/web1" if os.geteuid() == 0 else "/xdg/cya/web1")
     assert config.gnupg_home is None
     assert config.selection == SelectionConfig()

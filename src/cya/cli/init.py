@@ -43,7 +43,7 @@ def init(
         list[str] | None, typer.Option("--recipient", metavar="KEYID", help="Encrypt to this gpg key; may be repeated.")
     ] = None,
     no_encryption: Annotated[bool, typer.Option("--no-encryption", help="Do not encrypt.")] = False,
-    engine: Annotated[str, typer.Option("--engine", help="What makes the backups.")] = "duplicity",
+    engine: Annotated[str, typer.Option("--engine", help="What makes the backups: native, or duplicity.")] = "native",
     levels: init_archive.Levels = None,
     volume_size: Annotated[str, typer.Option("--volume-size", metavar="SIZE", help="Of a volume, in MiB.")] = "200M",
     cache_dir: Annotated[

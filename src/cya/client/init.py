@@ -54,7 +54,7 @@ def initialise(
     passphrase_file: Path | None = None,
     recipients: Sequence[str] = (),
     no_encryption: bool = False,
-    engine: str = "duplicity",
+    engine: str = "native",
     volume_size: int | str = 200,
     duplicity: str | None = None,
     cache_dir: Path | None = None,

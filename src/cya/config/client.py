@@ -56,14 +56,16 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Literal["native", "duplicity"],
         key(
             '"native" or "duplicity"',
-            'What makes and reads backups. In this version: "duplicity", the stock program.',
+            'What makes backups: "native", cya itself, or "duplicity", the stock program, which is slower. Both write '
+            "the same format; change it whenever you like.",
         ),
-    ] = "duplicity"
+    ] = "native"
     duplicity: Annotated[
         str,
         key(
             "the name of a program in PATH, or its absolute path",
-            'The stock program, for the engine "duplicity": a name that is looked up in PATH, or an absolute path.',
+            "The stock program, which reads backups, and makes them if it is the engine: a name that is looked up in "
+            "PATH, or an absolute path.",
             check=_program,
         ),
     ] = "duplicity"

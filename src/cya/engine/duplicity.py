@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from cya import clock
+from cya.engine import checks, environment, selection, served
 from cya.engine import duplicity_options as options
-from cya.engine import environment, selection, served
 from cya.engine.delivery import Delivery
 from cya.engine.duplicity_errors import KEY_NEEDED, Failure, explain
 from cya.engine.duplicity_listing import listed
@@ -21,7 +20,7 @@ from cya.engine.placing import placed
 from cya.engine.private import Private
 from cya.engine.protocol import BackupJob, Encryption, Entry, Progress, Report, RestoreJob, Watcher
 from cya.engine.volume_progress import backup_ticker, restore_progress
-from cya.errors import ClockError, ConfigError, CyaError, EngineError, MissingProgram
+from cya.errors import EngineError, MissingProgram
 from cya.format.collection import FileSet, collect
 
 _NOTICE = 3
@@ -58,21 +57,16 @@ class Duplicity:
         :raises ClockError: when the served chain ends at or after ``job.now``.
         :raises IntegrityError: when the served chain is not whole.
         """
-        _check_directory(job.source, "the source")
-        _check_directory(job.target, "the target")
-        _check_encryption(job.encryption)
-        if job.volume_size < 1:
-            raise ConfigError(f"volume size {job.volume_size}: at least 1 MiB")
+        checks.check_job(job)
         chain = served.sets_in(job.target)
         served.check_served(chain, job.target)
-        _check_clock(chain, job)
+        checks.check_clock(chain, job)
         # Duplicity would save a source that is a link as just that.
         link = job.source if job.source.is_symlink() else None
         job = replace(job, source=job.source.resolve()) if link else job
         lines = selection.check(
             job.selection, job.source, link=link, ignorecase_lowers_source=self._dialect.ignorecase_lowers_source
         )
-        before = served.identity(job.target)
         doing = f"backup of {link or job.source}"
         with self._private.opened():
             self.forget_partial([name for files in chain for name in files.names])
@@ -85,18 +79,12 @@ class Duplicity:
             run.tick = backup_ticker(job.target, self._private.temporary, watch, delivery.gone)
             run.gate = delivery.gate if job.spool is not None else None
             places = {"target": job.target, "cache": self._private.cache}
-            try:
+            with served.undone_on_failure(job.target, chain, job.now):
                 run.finish()
-                self._raise_if_failed(run, doing, places, way_out=_way_out(job.encryption, known=known))
+                self._raise_if_failed(run, doing, places, way_out=checks.way_out(job.encryption, known=known))
                 if apart:
                     served.named(self._private.archive_dir / options.NAME)
                     served.named(job.target)
-                served.check_unchanged(job.target, before, chain)
-            except BaseException as error:
-                served.remove(job.target, job.now)
-                if isinstance(error, CyaError):
-                    served.check_unchanged(job.target, before, chain)
-                raise
         start, made = _made(chain, job, verb, delivery.gone)
         if not made:
             raise EngineError(
@@ -127,8 +115,8 @@ class Duplicity:
 
         :raises EngineError: when something is in the way and ``job.force`` is not set.
         """
-        _check_directory(job.source, "the source")
-        _check_directory(job.destination, "the destination")
+        checks.check_directory(job.source, "the source")
+        checks.check_directory(job.destination, "the destination")
         destination = job.destination.resolve()  # once: what it is called may change, or lie in itself
         chain = served.chain_at(job.source, job.time)
         with self._private.reading() as scratch:
@@ -252,48 +240,6 @@ class Duplicity:
         if run.failed:
             said = (run.returncode, run.errors, run.copying, run.tails)
             raise explain(Failure(self._program, doing, *said, places, tuple(missing or ()), way_out))
-
-
-def _check_directory(path: Path, what: str) -> None:
-    # Duplicity would make a missing target, and back up a single file.
-    if not path.is_absolute():
-        raise EngineError(f"{path}: {what} must be an absolute path")
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError as error:
-        raise EngineError(f"{path}: {what} does not exist; is it mounted?") from error
-    except OSError as error:
-        raise EngineError(f"{path}: {what} cannot be reached: {error.strerror}") from error
-    if not stat.S_ISDIR(mode):
-        raise EngineError(f"{path}: {what} is not a directory")
-
-
-def _check_encryption(encryption: Encryption) -> None:
-    if encryption.passphrase == "" and not encryption.recipients:
-        raise ConfigError("the passphrase is empty; give one, or recipients, or no encryption")
-
-
-def _way_out(encryption: Encryption, *, known: bool) -> str:
-    if known or not encryption.recipients:
-        return KEY_NEEDED
-    return (
-        "the cache was lost, and only the secret key can read the chain: import the secret key once (and give its "
-        "passphrase), or make a new chain with `cya backup --full`"
-    )
-
-
-def _check_clock(chain: Sequence[FileSet], job: BackupJob) -> None:
-    if not 0 < job.now < options.END_OF_TIME:
-        raise ClockError(
-            f"the clock stands at {clock.local(job.now)}; duplicity makes backups of the years 1970 to 2099 only; "
-            "set the clock"
-        )
-    # At the same second duplicity would wait and then take the system's time instead of ours.
-    if chain and chain[-1].end >= job.now:
-        raise ClockError(
-            f"the clock stands at {clock.local(job.now)}, and the last backup is of {clock.local(chain[-1].end)}; "
-            "set the clock, or wait until it has passed that time"
-        )
 
 
 def _made(chain: Sequence[FileSet], job: BackupJob, verb: str, gone: Iterable[bytes]) -> tuple[int | None, bool]:

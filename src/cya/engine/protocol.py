@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from cya.spool import Spool
 
@@ -51,6 +51,24 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class VirtualEntry:
+    """An entry of a backup that the source does not have, or has otherwise.
+
+    :ivar path: relative to the source's root. The directory in which it lies has to be there, or to be given, too.
+    :ivar content: of a file: its bytes, or what opens them as a stream, of any length; None: it is a directory. It is
+        stored only if it is another one than in the last backup.
+    :ivar mtime: seconds since the epoch.
+    """
+
+    path: bytes
+    content: bytes | Callable[[], BinaryIO] | None
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+
+
+@dataclass(frozen=True)
 class BackupJob:
     """One increment to be made.
 
@@ -63,6 +81,7 @@ class BackupJob:
     :ivar full: make a full even on top of a chain; the chain need not be readable.
     :ivar spool: what takes finished volumes away; the sigtar and the manifest stay in the target in any case. None:
         all files stay there.
+    :ivar virtual: entries that the source does not have. Only the native engine can add them.
     :ivar dry_run: only count. (Stock duplicity then counts files twice in ``SourceFiles``; ``NewFiles`` is right.)
     """
 
@@ -74,6 +93,7 @@ class BackupJob:
     volume_size: int = 200
     full: bool = False
     dry_run: bool = False
+    virtual: tuple[VirtualEntry, ...] = ()
     spool: Spool | None = None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cya.engine.duplicity import Duplicity
+from cya.engine.native.native import Native
 from cya.engine.protocol import Engine
 from cya.errors import ConfigError
 
@@ -16,7 +17,11 @@ def _duplicity(cache: Path, gnupg_home: Path | None, program: str | None) -> Eng
     return Duplicity(program, cache, gnupg_home)
 
 
-_MAKERS: dict[str, Maker] = {"duplicity": _duplicity}
+def _native(cache: Path, gnupg_home: Path | None, program: str | None) -> Engine:
+    return Native(Duplicity(program, cache, gnupg_home), cache, gnupg_home)
+
+
+_MAKERS: dict[str, Maker] = {"native": _native, "duplicity": _duplicity}
 
 
 def engine_named(name: str, cache: Path, gnupg_home: Path | None = None, program: str | None = None) -> Engine:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cya import clock
 from cya.engine import duplicity_options as options
-from cya.errors import EngineError, IntegrityError, NotInBackup
+from cya.errors import CyaError, EngineError, IntegrityError, NotInBackup
 from cya.format import names
 from cya.format.collection import FileSet, collect
 from cya.tree.chain import Increment, chains
@@ -75,6 +75,23 @@ def check_unchanged(directory: Path, before: tuple[int, int] | None, chain: Iter
     served = {name for files in chain for name in files.names}
     if identity(directory) != before or not served.issubset(name for sets in sets_in(directory) for name in sets.names):
         raise EngineError(f"{directory}: was changed by somebody else while the backup ran; run again")
+
+
+@contextmanager
+def undone_on_failure(directory: Path, chain: Sequence[FileSet], end: int) -> Iterator[None]:
+    """Remove what was made of the increment that ends then, when the block fails; nobody else may touch the directory.
+
+    :raises EngineError: when somebody did.
+    """
+    before = identity(directory)
+    try:
+        yield
+        check_unchanged(directory, before, chain)
+    except BaseException as error:
+        remove(directory, end)
+        if isinstance(error, CyaError):
+            check_unchanged(directory, before, chain)
+        raise
 
 
 def named(directory: Path) -> None:

@@ -1,0 +1,153 @@
+"""The gpg program, for what our own OpenPGP cannot do: public keys, signatures, and messages of any kind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from cya.engine import environment
+from cya.engine.duplicity_errors import KEY_NEEDED, Failure, explain
+from cya.errors import CyaError, EngineError, MissingProgram
+
+_ALWAYS = ("--batch", "--no-tty", "--quiet", "--pinentry-mode=loopback", "--trust-model=always")
+_OPENING = 1200
+"""Bytes that a session key for one recipient takes at most (RSA with 8192 bits)."""
+
+
+class Gpg:
+    """Runs gpg with an environment made from nothing."""
+
+    def __init__(self, temporary: Path, home: Path | None) -> None:
+        """Take note of where things are.
+
+        :param home: gpg's directory, if it is not the usual one.
+        """
+        self._temporary, self._home = temporary, home
+
+    @contextmanager
+    def decrypting(self, path: Path, passphrase: str | None, way_out: str = KEY_NEEDED) -> Iterator[BinaryIO]:
+        """Yield what a message says, as a stream, that is to be read to its end.
+
+        Nothing of it may be trusted before the block ended well: the message's check comes last.
+
+        :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
+        :raises IntegrityError: when the file is damaged.
+        """
+        with self._running(["--decrypt", "--", os.fspath(path)], passphrase, stdout=subprocess.PIPE) as running:
+            process, stderr = running
+            assert process.stdout is not None  # noqa: S101 asked for
+            try:
+                yield process.stdout  # type: ignore[misc]
+            finally:
+                process.stdout.close()
+                code = process.wait()
+                if code > 0:  # below it is our own closing of the pipe, and why we did is what matters
+                    raise self._error(f"reading of {path.name}", code, stderr, way_out)
+
+    @contextmanager
+    def _running(
+        self, arguments: Sequence[str], passphrase: str | None, stdin: int | None = None, stdout: int | None = None
+    ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+        process, stderr = self.start(arguments, passphrase, stdin=stdin, stdout=stdout)
+        try:
+            yield process, stderr
+        finally:
+            with suppress(OSError):
+                process.kill()
+            process.wait()
+            stderr.close()
+
+    def start(
+        self, arguments: Sequence[str], passphrase: str | None, stdin: int | None = None, stdout: int | None = None
+    ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        """Start gpg; return the process, and the file to which it says what is wrong.
+
+        :raises MissingProgram: when gpg is not installed.
+        """
+        env = environment.clean(self._temporary, None, self._home)
+        program = shutil.which("gpg", path=env["PATH"])
+        if program is None:
+            raise MissingProgram("gpg is not installed: apt-get install gnupg")
+        command, inherited = [program, *_ALWAYS], []
+        if passphrase is not None:
+            read, write = os.pipe2(os.O_CLOEXEC)
+            os.write(write, passphrase.encode("utf-8", "surrogateescape") + b"\n")
+            os.close(write)
+            command.append(f"--passphrase-fd={read}")
+            inherited.append(read)
+        stderr = tempfile.TemporaryFile(dir=self._temporary)  # noqa: SIM115 closed with the process
+        try:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=subprocess.DEVNULL if stdout is None else stdout,
+                stderr=stderr,
+                env=env,
+                cwd=self._temporary,
+                pass_fds=inherited,
+            )
+        except OSError as error:
+            stderr.close()
+            raise EngineError(f"{program}: cannot be started: {error.strerror}") from error
+        finally:
+            for descriptor in inherited:
+                os.close(descriptor)
+        return process, stderr
+
+    def _error(self, doing: str, code: int, stderr: IO[bytes], way_out: str) -> CyaError:
+        stderr.seek(0)
+        return explain(Failure("gpg", doing, code, tails=stderr.read(1 << 16).splitlines(), way_out=way_out))
+
+
+class Encryptor:
+    """One file that gpg encrypts.
+
+    What comes in is an OpenPGP message already, compressed by us: gpg only wraps it, since its own deflating is slow.
+
+    :ivar overhead: bytes by which the file is larger than what came in, at most.
+    """
+
+    def __init__(self, gpg: Gpg, file: BinaryIO, recipients: Sequence[str]) -> None:
+        """Start gpg, which writes into a file."""
+        self._gpg, self._name = gpg, file.name
+        keys = [f"--recipient={recipient}" for recipient in recipients]
+        arguments = ["--no-literal", "--compress-algo=none", *keys, "--encrypt"]
+        self._process, self._stderr = gpg.start(arguments, None, stdin=subprocess.PIPE, stdout=file.fileno())
+        self.overhead = 256 + _OPENING * len(recipients)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Hand data over.
+
+        :raises EngineError: when gpg cannot encrypt, as for want of a key.
+        """
+        assert self._process.stdin is not None  # noqa: S101 asked for
+        try:
+            self._process.stdin.write(data)
+        except BrokenPipeError:
+            self.close()
+            raise EngineError(f"{self._name}: gpg ended before its time") from None
+
+    def close(self) -> None:
+        """Wait until the file is whole.
+
+        :raises EngineError: when gpg could not encrypt.
+        """
+        assert self._process.stdin is not None  # noqa: S101 asked for
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        code = self._process.wait()
+        if code:
+            raise self._gpg._error("encrypting", code, self._stderr, KEY_NEEDED)
+        self._stderr.close()
+
+    def abandon(self) -> None:
+        """Stop gpg."""
+        self._process.kill()
+        self._process.wait()
+        self._stderr.close()

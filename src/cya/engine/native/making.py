@@ -1,0 +1,155 @@
+"""Makes one increment: opens all that it is written to, has it made, and gives the files their places."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from cya.engine.native import virtual
+from cya.engine.native.compare import changes
+from cya.engine.native.counters import Counters
+from cya.engine.native.file_list import FileList
+from cya.engine.native.gpg import Gpg
+from cya.engine.native.increment import Increment
+from cya.engine.native.index import IndexWriter, Signatures
+from cya.engine.native.known import Known
+from cya.engine.native.large import LargeFiles
+from cya.engine.native.old_signatures import OldSignatures
+from cya.engine.native.output import Output
+from cya.engine.native.packer import Packer
+from cya.engine.native.plan import ref_of, unit_capacity
+from cya.engine.native.pool import Pool
+from cya.engine.native.scan import Found, Unread
+from cya.engine.native.sealing import Sealer, deflated, sealer
+from cya.engine.native.sigtars import Sigtars
+from cya.engine.native.state import State, Store
+from cya.engine.native.volumes import Volumes, volume_name
+from cya.engine.protocol import BackupJob, Lost, Progress, Watcher
+from cya.format import manifest, names, signature
+
+_TICK = 0.2
+
+
+class Making:
+    """One increment being made."""
+
+    def __init__(
+        self, job: BackupJob, state: State, store: Store, gpg: Gpg, root: int, temporary: Path, started: int
+    ) -> None:
+        """Take note of what there is.
+
+        :param root: descriptor of the source.
+        :param temporary: an empty directory.
+        :param started: nanoseconds since the epoch.
+        """
+        self._job, self._state, self._store, self._gpg, self._root = job, state, store, gpg, root
+        self._temporary, self._started = temporary, started
+        self._start = state.chain[-1].end if state.chain else None
+        self._old = OldSignatures(state.sigtars)
+
+    def make(self, walk: Iterable[Found | Unread], watch: Watcher | None) -> tuple[Counters, list[Lost]]:
+        """Make the increment; return what was counted, and what is not in it as it should be."""
+        job, capacity = self._job, unit_capacity(self._job.volume_size << 20)
+        seal, suffix = sealer(job.encryption, self._gpg)
+        pool = Pool(self._root, self._state.sigtars, capacity, len(os.sched_getaffinity(0)))
+        output = self._output(seal, suffix)
+        inline = partial(Packer, self._root, self._old)
+        large = LargeFiles(output, inline(capacity), self._old, capacity)
+        tick = self._ticker(output, watch)
+        increment = Increment(self._root, pool, output, large, inline, capacity, virtual.by_key(job.virtual), tick)
+        try:
+            increment.make(changes(walk, self._state.known(), self._state.ends, self._size_fits))
+            output.volumes.finish()
+            output.sigtars.finish()
+            self._write_manifest(output, seal, suffix)
+            self._keep(output)
+        except BaseException:
+            output.abandon()
+            raise
+        finally:
+            pool.close()
+        output.counters.TotalDestinationSizeChange = output.volumes.size
+        if output.damaged | self._old.damaged:
+            self._store.forget(sorted(output.damaged | self._old.damaged), self._state)
+        return output.counters, output.lost
+
+    def _output(self, seal: Sealer, suffix: bytes) -> Output:
+        job, start = self._job, self._start
+        sigtar = job.target / os.fsdecode(names.sigtar(start, job.now, suffix))
+        waiting: Callable[[], None] = lambda: None  # noqa: E731
+        return Output(
+            Volumes(job.target, volume_name(start, job.now, suffix), seal, job.volume_size << 20, job.spool, waiting),
+            Sigtars(seal(sigtar), self._temporary / "sigtar"),
+            FileList(self._temporary / "file-list"),
+            IndexWriter(self._temporary / "new-index"),
+            len(self._state.chain),
+            self._started,
+        )
+
+    def _size_fits(self, known: Known, size: int) -> bool:
+        """Whether a file of this size can have an old signature, whose head tells the block length."""
+        ref = ref_of(known)
+        head = self._old.read(ref._replace(length=min(12, ref.length))) if ref is not None else None
+        if head is None or ref is None:
+            return True  # nothing is known: Duplicity's own test has to do
+        try:
+            smallest, largest = signature.size_range(signature.parse_head(head), ref.length)
+        except ValueError:
+            return False
+        return smallest <= size <= largest
+
+    def _write_manifest(self, output: Output, seal: Sealer, suffix: bytes) -> None:
+        job = self._job
+        head = manifest.Manifest(
+            socket.gethostname().encode(), os.fsencode(job.source), tuple(output.volumes.infos), None
+        )
+        suffix = b"" if suffix == b".gz" else suffix  # duplicity never compresses a plain one
+        served = job.target / os.fsdecode(names.manifest(self._start, job.now, suffix))
+        local = self._temporary / "manifest"
+        with open(os.open(local, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as plain:
+            if not suffix:
+                with open(os.open(served, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+                    for data in output.file_list.manifest(head):
+                        plain.write(data)
+                        file.write(data)
+                return
+            sealed = seal(served)
+            try:
+                for data in output.file_list.manifest(head):
+                    plain.write(data)
+                    sealed.write(deflated(data))
+                sealed.close()
+            except BaseException:
+                sealed.abandon()
+                raise
+
+    def _keep(self, output: Output) -> None:
+        """Give what is local its place, now that all else is there."""
+        output.file_list.close()
+        job, local = self._job, self._store.local
+        self._store.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = Signatures(self._start, job.now, output.sigtars.size)
+        output.index.finish(str(job.source), (*self._state.chain, made))
+        os.rename(self._temporary / "sigtar", local(names.sigtar(self._start, job.now, b".gz")))
+        os.rename(self._temporary / "manifest", local(names.manifest(self._start, job.now, b"")))
+        os.rename(self._temporary / "new-index", self._store.index)
+
+    def _ticker(self, output: Output, watch: Watcher | None) -> Callable[[], None]:
+        """Return what tells ``watch`` from time to time how far the run is."""
+        last = time.monotonic()
+
+        def tick() -> None:
+            nonlocal last
+            now = time.monotonic()
+            if watch is None or now < last + _TICK:
+                return
+            last = now
+            counted = output.counters
+            note = f"volume {len(output.volumes.infos) + 1}"
+            watch(Progress(counted.SourceFileSize, self._state.bytes, "bytes", counted.SourceFiles, note))
+
+        return tick

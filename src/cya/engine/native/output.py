@@ -1,0 +1,167 @@
+"""What an increment becomes: volumes, sigtars, a manifest, an index and counts, each added to in Duplicity's order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from cya.engine.native.compare import Change, What
+from cya.engine.native.counters import Counters
+from cya.engine.native.file_list import FileList
+from cya.engine.native.index import IndexWriter
+from cya.engine.native.known import DOUBTED, Known, seconds
+from cya.engine.native.plan import Large, slashed
+from cya.engine.native.sigtars import Sigtars
+from cya.engine.native.tasks import LOST, UNCHANGED, Outcome, Packed, Part
+from cya.engine.native.volumes import Place, Volumes
+from cya.engine.protocol import Lost
+from cya.format.manifest import Status
+
+_TICK = 20_000_000
+"""Nanoseconds by which the clock that stamps files may lag behind."""
+
+
+@dataclass
+class Output:
+    """Takes packed units in order.
+
+    :ivar number: of this increment in its chain.
+    :ivar started: nanoseconds since the epoch. Of a file that changed after that, a later change may leave the same
+        change time: it is doubted in the next backup.
+    """
+
+    volumes: Volumes
+    sigtars: Sigtars
+    file_list: FileList
+    index: IndexWriter
+    number: int
+    started: int
+    counters: Counters = field(default_factory=Counters)
+    lost: list[Lost] = field(default_factory=list)
+    damaged: set[int] = field(default_factory=set)
+
+    def plain(self, change: Change) -> None:
+        """Take note of a path of which nothing is stored."""
+        what, found, known, unread = change
+        if unread is not None:
+            self.lose(unread.key, unread.reason)
+        elif known is not None and what is What.KEPT:
+            self.keep(known)
+        elif known is not None and found is not None:
+            self._same(found.stat, known)
+
+    def unit(self, items: list[tuple[Change, int | None]], packed: Packed) -> None:
+        """Add a unit of whole files.
+
+        :param items: changes in order; of those that were packed, the number of their outcome.
+        """
+        self.damaged.update(packed.damaged)
+        member = self.sigtars.add(packed.signatures) if packed.signatures.length else 0
+        stored: list[bytes] = []
+        for change, number in items:
+            if number is None:
+                self.plain(change)
+                continue
+            outcome = packed.outcomes[number]
+            if self._settled(change, outcome, member):
+                stored.append((change.found or change.known).key)  # type: ignore[union-attr]
+        if packed.entries.length:
+            self.volumes.add(packed.entries, _place(stored[0]), _place(stored[-1]))
+
+    def piece(self, large: Large, packed: Packed, number: int, *, last: bool) -> None:
+        """Add an entry that is a piece of a large file."""
+        self.damaged.update(packed.damaged)
+        large.begun = True
+        large.stored += sum(outcome.stored for outcome in packed.outcomes)
+        place = Place(slashed(large.found.key), None if last else number)
+        self.volumes.add(packed.entries, place, place)
+
+    def finished(self, large: Large, parts: list[Part], inner: int, length: int) -> None:
+        """Add what comes after the pieces of a large file: its entry in the sigtar, in parts, and its record."""
+        places = [self.sigtars.add(part) for part in parts]
+        key, status, _ = large.found
+        self._count(large.known, status.st_size, large.stored, key, is_regular=True)
+        ctime = DOUBTED if large.broken else self._ctime(status)
+        self.index.add(
+            Known(
+                *(key, status.st_mode, status.st_uid, status.st_gid, large.size, seconds(status), ctime),
+                *(status.st_ino, self.number, places[0], inner, length, b""),
+            )
+        )
+
+    def lose(self, key: bytes, reason: str) -> None:
+        """Take note of something that is not in the backup as it should be."""
+        self.lost.append(Lost(os.fsdecode(slashed(key)) or ".", reason))
+        self.counters.Errors += 1
+
+    def not_stored(self, change: Change, reason: str) -> None:
+        """Take note of a file of which nothing could be stored; what the chain has of it stays."""
+        found, known = change.found, change.known
+        if found is not None:
+            self.lose(found.key, reason)
+        if known is not None:
+            self.keep(known)
+
+    def abandon(self) -> None:
+        """Close all files as they are."""
+        self.volumes.abandon()
+        self.sigtars.abandon()
+        self.file_list.close()
+        self.index.abandon()
+
+    def keep(self, known: Known) -> None:
+        """Take note of what stays as the chain has it, and is to be looked at again."""
+        self.index.add(known._replace(ctime=DOUBTED) if known.length else known)
+
+    def _same(self, status: os.stat_result, known: Known) -> None:
+        self.counters.seen(status.st_size)
+        if not known.length:
+            self.index.add(known)
+            return
+        if known.ctime == status.st_ctime_ns and known.inode == status.st_ino and known.size == status.st_size:
+            self.index.add(known)
+            return
+        self.index.add(known._replace(size=status.st_size, ctime=self._ctime(status), inode=status.st_ino))
+
+    def _settled(self, change: Change, outcome: Outcome, member: int) -> bool:
+        """Take note of what became of a change; return whether an entry is stored."""
+        _, found, known, _ = change
+        if found is None:
+            self.counters.deleted()
+            if known is not None and known.length:
+                self.file_list.add(slashed(known.key), "deleted")
+            return True
+        if outcome.what == LOST:
+            self.not_stored(change, outcome.reason)
+            return False
+        status = found.stat
+        if outcome.what == UNCHANGED and known is not None:
+            self._same(status, known)
+            return False
+        is_regular = stat.S_ISREG(status.st_mode)
+        self._count(known, status.st_size, outcome.stored, found.key, is_regular=is_regular)
+        mode, uid, gid = outcome.owner or (status.st_mode, status.st_uid, status.st_gid)
+        if is_regular:
+            rest = (self._ctime(status), status.st_ino, self.number, member, outcome.inner, outcome.signature, b"")
+            size = outcome.size
+        else:
+            rest = (0, 0, self.number, 0, 0, 0, found.link)
+            size = status.st_rdev if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else 0
+        self.index.add(Known(found.key, mode, uid, gid, size, seconds(status), *rest))
+        return True
+
+    def _count(self, known: Known | None, size: int, stored: int, key: bytes, *, is_regular: bool) -> None:
+        word: Status = "changed" if known is not None else "new"
+        self.counters.seen(size)
+        self.counters.stored(size, new=known is None)
+        self.counters.RawDeltaSize += stored
+        if is_regular:
+            self.file_list.add(slashed(key), word)
+
+    def _ctime(self, status: os.stat_result) -> int:
+        return DOUBTED if status.st_ctime_ns >= self.started - _TICK else status.st_ctime_ns
+
+
+def _place(key: bytes) -> Place:
+    return Place(slashed(key) or b".", None)

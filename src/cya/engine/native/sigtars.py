@@ -1,0 +1,47 @@
+"""Writes an increment's sigtar twice: sealed for the archive, and as many gzip members for ourselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from cya.engine.native.members import member
+from cya.engine.native.sealing import END_OF_TAR, Sealed
+from cya.engine.native.tasks import Part
+
+
+class Sigtars:
+    """Both sigtars of an increment. The same deflated parts go into both."""
+
+    def __init__(self, sealed: Sealed, local: Path) -> None:
+        """Begin.
+
+        :param sealed: the archive's.
+        :param local: where the local one is made.
+        """
+        self._sealed = sealed
+        self._file: BinaryIO = open(os.open(local, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")  # noqa: SIM115
+        self.size = 0
+
+    def add(self, part: Part) -> int:
+        """Add a part; return where in the local sigtar its member begins."""
+        start = self.size
+        for piece in member(part.deflated, part.crc, part.length):
+            self._file.write(piece)
+            self.size += len(piece)
+        self._sealed.write(part)
+        return start
+
+    def finish(self) -> None:
+        """Close both."""
+        self.add(END_OF_TAR)
+        self._sealed.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close both as they are."""
+        self._sealed.abandon()
+        self._file.close()

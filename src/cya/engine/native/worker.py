@@ -1,0 +1,75 @@
+"""A worker process: packs units as it is told, until it is told no more.
+
+It is a program of its own and not a fork, since its parent has threads. Over two pipes go bytes that name slots; all
+else is in shared memory, so that neither side ever waits for the other to read. When its parent is gone the pipe ends,
+and so does the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cya.engine.native.old_signatures import OldSignatures
+from cya.engine.native.packer import Packer
+from cya.engine.native.slots import Slots
+from cya.engine.native.tasks import Deleted, Other, Slice, Task, Whole
+
+FAILED = 0x80
+"""Is added to a slot's number when the worker cannot go on; what is wrong it has said on its stderr."""
+_KINDS: tuple[Any, ...] = (Deleted, Other, Whole, Slice)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What a worker has to know; descriptors are inherited.
+
+    :ivar root: descriptor of the source.
+    :ivar memory: descriptor of the slots' memory.
+    :ivar capacity: of a unit's buffer in bytes.
+    :ivar sigtars: the local sigtars of the chain.
+    """
+
+    root: int
+    memory: int
+    slots: int
+    slot_size: int
+    capacity: int
+    sigtars: tuple[str, ...]
+
+
+def to_plain(task: Task) -> tuple[Any, ...]:
+    """Return a task as it travels: marshal takes plain tuples only."""
+    return (_KINDS.index(type(task)), *[tuple(part) if isinstance(part, tuple) else part for part in task])
+
+
+def from_plain(plain: tuple[Any, ...]) -> Task:
+    """Return a task as it was."""
+    task: Task = _KINDS[plain[0]](*plain[1:])
+    return task
+
+
+def main() -> int:
+    """Run: ``python -m cya.engine.native.worker SETTING ASK ANSWER``, the last two being descriptors of pipes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    setting = msgspec.json.decode(sys.argv[1], type=Setting)
+    ask, answer = int(sys.argv[2]), int(sys.argv[3])
+    slots = Slots(setting.memory, setting.slots, setting.slot_size)
+    packer = Packer(setting.root, OldSignatures([Path(path) for path in setting.sigtars]), setting.capacity)
+    while slot := os.read(ask, 1):
+        try:
+            tasks = [from_plain(plain) for plain in slots.take_tasks(slot[0])]
+            slots.put_packed(slot[0], packer.pack(tasks))
+        except BaseException:
+            os.write(answer, bytes([slot[0] | FAILED]))
+            raise
+        os.write(answer, slot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

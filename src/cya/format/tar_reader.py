@@ -1,0 +1,245 @@
+"""Tars as Python's tarfile of any version wrote them for duplicity, read as a stream.
+
+Read are ustar with its prefix, GNU's ``L`` and ``K`` (long name and link) and binary numbers, PAX's ``x`` (for the next
+member) and ``g`` (from here on). Where a value stands twice, all these go before the block's own fields, ``g`` comes
+last of them, and of the others the first counts, as with tarfile. An empty record means the block's own field. Names
+are the bytes that are stored, whatever ``hdrcharset`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from cya.format import tar_fields as fields
+from cya.format.tar_header import BLOCK, DIRECTORY, MAX_EXTENDED, REGULAR, padding
+
+_AT_ONCE = 1 << 18
+_MAX_CHAIN = 8
+_ZEROS = bytes(BLOCK)
+_LONG = {b"L": b"path", b"K": b"linkpath"}
+_GLOBAL = b"g"
+_EXTENSIONS = frozenset((*_LONG, b"x", b"X", _GLOBAL))
+_WITHOUT_DATA = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
+_SPARSE = b"S"
+
+
+class TarError(ValueError):
+    """A tar that is cut off or malformed; the message names the offset."""
+
+
+class Member(NamedTuple):
+    """One member.
+
+    :ivar name: as it is stored; a directory's ends in a slash where it does there.
+    :ivar kind: one byte; old-style files are ``b"0"``, old-style directories ``b"5"``.
+    :ivar mode: permissions, up to 0o7777.
+    :ivar size: bytes of data that follow: 0 for links, devices, directories and pipes.
+    :ivar mtime: seconds since the epoch, in 64 bits; may be negative.
+    :ivar offset: where the data begin, in bytes from the start of the tar.
+    """
+
+    name: bytes
+    kind: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    linkname: bytes
+    uname: bytes
+    gname: bytes
+    devmajor: int
+    devminor: int
+    offset: int
+
+
+class TarReader:
+    """A tar's members, one after another, and the data of each.
+
+    It ends at the first zero block, or where the input ends between two members. Input is read ahead; what follows the
+    end of the tar is partly taken from it.
+
+    :param read: gives up to so many bytes, and none at the end; what it raises goes through.
+    """
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._buffer = b""
+        self._at = 0  # in the buffer
+        self._base = 0  # of the buffer, from the start of the tar
+        self._size = 0
+        self._left = 0  # of the data
+        self._skip = 0  # data left and their padding
+        self._taken = True
+        self._ended = False
+        self._error: TarError | None = None
+        self._global: fields.Records = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        """Go on with the next member; data that were not taken are skipped.
+
+        :raises TarError: when the tar is cut off or malformed, and again whenever one goes on after that.
+        """
+        while not self._ended:
+            if self._error is not None:
+                raise self._error
+            try:
+                member = self._next()
+            except TarError as error:
+                self._error = error
+                raise
+            if member is None:
+                self._ended = True
+                return
+            self._size = self._left = member.size
+            self._skip = member.size + padding(member.size)
+            self._taken = False
+            yield member
+
+    def read_data(self, limit: int) -> bytes:
+        """Take the data of the current member, once.
+
+        :raises TarError: when they are longer than ``limit`` (they may still be copied then), or cut off.
+        :raises RuntimeError: when there is no current member, or its data were taken.
+        """
+        if not self._taken and self._size > limit:
+            raise TarError(f"tar, offset {self._offset}: {self._size} bytes of data where {limit} are the most")
+        pieces: list[bytes] = []
+        self.copy_data(pieces.append)
+        return b"".join(pieces)
+
+    def copy_data(self, write: Callable[[bytes], object]) -> None:
+        """Take the data of the current member, once, in pieces.
+
+        :raises TarError: when they are cut off.
+        :raises RuntimeError: when there is no current member, or its data were taken.
+        """
+        if self._taken:
+            raise RuntimeError("no current member, or its data were taken")
+        self._taken = True
+        while self._left:
+            if self._at == len(self._buffer):
+                self._more("data")
+            piece = self._buffer[self._at : self._at + self._left]
+            self._at += len(piece)
+            self._left -= len(piece)
+            self._skip -= len(piece)
+            write(piece)
+
+    @property
+    def _offset(self) -> int:
+        return self._base + self._at
+
+    def _next(self) -> Member | None:
+        self._taken = True
+        self._pass_over()
+        records: fields.Records = {}
+        extensions = 0
+        while True:
+            start = self._offset
+            block = self._take(BLOCK, "a header", may_end=not extensions)
+            if not block or (not block[0] and block == _ZEROS):
+                if extensions:
+                    raise TarError(f"tar, offset {start}: the end, where the header of a member is expected")
+                return None
+            try:
+                if not fields.sum_is_right(block):
+                    raise ValueError("the checksum of a header is wrong")
+                kind = block[156:157]
+                if kind not in _EXTENSIONS:
+                    return self._member(block, kind, {**self._global, **records} if extensions else self._global)
+                extensions += 1
+                if extensions > _MAX_CHAIN:
+                    raise ValueError("too many extended headers for one member")
+                self._extend(block, kind, records)
+            except TarError:
+                raise
+            except ValueError as error:
+                raise TarError(f"tar, offset {start}: {error}") from None
+
+    def _extend(self, block: bytes, kind: bytes, records: fields.Records) -> None:
+        """Take an extended header's data, and add what they say to the records of the member, or to all members'."""
+        size = fields.number(block[124:136])
+        if size > MAX_EXTENDED:
+            raise ValueError(f"an extended header of {size} bytes")
+        data = self._take(size + padding(size), "an extended header")[:size]
+        if kind in _LONG:
+            name = data.rstrip(b"\0")
+            if b"\0" in name:
+                raise ValueError("a zero byte in a long name")
+            records.setdefault(_LONG[kind], name)
+        elif kind == _GLOBAL:
+            self._global.update(fields.records(data))
+        else:
+            for key, value in fields.records(data).items():
+                records.setdefault(key, value)
+
+    def _member(self, block: bytes, kind: bytes, records: fields.Records) -> Member:
+        mode, uid, gid = fields.permissions(block[100:124])
+        size, mtime = fields.number(block[124:136]), fields.time(block[136:148])
+        linkname, uname, gname, devmajor, devminor, prefix = fields.tail(block[157:])
+        name = prefix + block[:100].partition(b"\0")[0]
+        if records:
+            name = records.get(b"path") or name
+            linkname = records.get(b"linkpath") or linkname
+            uname = records.get(b"uname") or uname
+            gname = records.get(b"gname") or gname
+            uid = fields.decimal(records.get(b"uid") or b"%d" % uid)
+            gid = fields.decimal(records.get(b"gid") or b"%d" % gid)
+            size = fields.decimal(records.get(b"size") or b"%d" % size)
+            mtime = fields.decimal_time(records.get(b"mtime") or b"%d" % mtime)
+        if kind == b"\0":
+            kind = DIRECTORY if name.endswith(b"/") else REGULAR
+        if kind in _WITHOUT_DATA:
+            size = 0
+        elif kind == _SPARSE:
+            # Its header may go on in blocks that look like data.
+            raise ValueError("a sparse file, which duplicity never writes")
+        return Member(
+            *(name, kind, mode, uid, gid, size, mtime, linkname, uname, gname, devmajor, devminor), self._offset
+        )
+
+    def _pass_over(self) -> None:
+        """Skip what is left of the data and their padding."""
+        while self._skip:
+            there = min(self._skip, len(self._buffer) - self._at)
+            self._at += there
+            self._skip -= there
+            if self._skip:
+                self._more("data")
+
+    def _more(self, what: str) -> None:
+        """Read on with the buffer used up."""
+        piece = self._read(_AT_ONCE)
+        if not piece:
+            raise TarError(f"tar, offset {self._offset}: cut off within {what}")
+        self._base += len(self._buffer)
+        self._buffer = piece
+        self._at = 0
+
+    def _take(self, size: int, what: str, *, may_end: bool = False) -> bytes:
+        """Take so many bytes from the input; none at its end, if it may end here."""
+        end = self._at + size
+        if end > len(self._buffer):
+            self._fill(size)
+            end = self._at + size
+            if end > len(self._buffer) and not (may_end and not self._buffer):
+                raise TarError(f"tar, offset {self._base + len(self._buffer)}: cut off within {what}")
+        data = self._buffer[self._at : end]
+        self._at += len(data)
+        return data
+
+    def _fill(self, size: int) -> None:
+        """Read on until there are so many bytes, or to the end of the input."""
+        pieces = [self._buffer[self._at :]]
+        there = len(pieces[0])
+        self._base += self._at
+        while there < size:
+            piece = self._read(_AT_ONCE)
+            if not piece:
+                break
+            pieces.append(piece)
+            there += len(piece)
+        self._buffer = b"".join(pieces)
+        self._at = 0
