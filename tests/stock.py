@@ -17,6 +17,8 @@ PROGRAMS = {
     "0.8": Path(os.environ.get("CYA_DUPLICITY_0", "/usr/bin/duplicity")),
     "3": Path(os.environ.get("CYA_DUPLICITY_3", PROJECT / ".venv-duplicity3/bin/duplicity")),
 }
+MAKERS = {"0.8": ("0.8", "duplicity"), "3": ("3", "duplicity"), "native": ("3", "native")}
+"""What makes backups: a stock program, which also restores them, and an engine."""
 
 
 @contextmanager

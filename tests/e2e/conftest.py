@@ -43,8 +43,8 @@ def picture(top: Path) -> Picture:
 class Host:
     """A source, a local archive, a config, and the programs."""
 
-    def __init__(self, place: Path, duplicity: Path) -> None:
-        self.place, self.duplicity = place, duplicity
+    def __init__(self, place: Path, duplicity: Path, engine: str = "native") -> None:
+        self.place, self.duplicity, self.engine = place, duplicity, engine
         self.resources = ExitStack()
         self.source, self.root, self.config = place / "source", place / "archive" / "web1", place / "web1.toml"
         self.cache = place / "cache"
@@ -110,7 +110,7 @@ class Host:
         """Set up; ``settings`` are lines put at the top of the config."""
         self.run(
             *("init", "--config", self.config, "--source", self.source, "--archive", self.root, "--now", now),
-            *("--engine", "duplicity", *words),
+            *("--engine", self.engine, *words),
         )
         own = f'cache_dir = "{self.cache}"\nduplicity = "{self.duplicity}"\ngnupg_home = "{self.gnupg}"\n{settings}'
         text = self.config.read_text()
@@ -172,10 +172,11 @@ class Host:
             )
 
 
-@pytest.fixture(params=list(stock.PROGRAMS))
+@pytest.fixture(params=list(stock.MAKERS))
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
-    """A host with each of the stock programs in turn."""
-    made = Host(tmp_path, stock.program(request.param))
+    """A host with each of the stock programs in turn, and with the native engine."""
+    version, engine = stock.MAKERS[request.param]
+    made = Host(tmp_path, stock.program(version), engine)
     yield made
     made.close()
 
@@ -190,7 +191,7 @@ def debian(tmp_path: Path) -> Iterator[Host]:
 
 @pytest.fixture
 def newest(tmp_path: Path) -> Iterator[Host]:
-    """A host with the newest stock program, for what does not depend on its version."""
+    """A host with the native engine, and the newest stock program to restore."""
     made = Host(tmp_path, stock.program("3"))
     yield made
     made.close()

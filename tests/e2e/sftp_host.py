@@ -82,8 +82,8 @@ def end_sessions(user: str) -> int:
 class SftpHost(Host):
     """A client of that host."""
 
-    def __init__(self, place: Path, duplicity: Path, archive: ArchiveHost, user: str) -> None:
-        super().__init__(place, duplicity)
+    def __init__(self, place: Path, duplicity: Path, archive: ArchiveHost, user: str, engine: str = "native") -> None:
+        super().__init__(place, duplicity, engine)
         self.archive, self.user = archive, user
         self.root = Path("/srv/cya") / user
         self.next = self.root / "incoming" / "next"
@@ -101,7 +101,7 @@ class SftpHost(Host):
         """``cya init``, ``cya add-client`` and what each prints for the other; ``sftp``: lines for that table."""
         address = f"sftp://{self.user}@{host}:{self.archive.port}"
         self.run(
-            "init", "--config", self.config, "--source", self.source, "--archive", address, "--engine", "duplicity"
+            "init", "--config", self.config, "--source", self.source, "--archive", address, "--engine", self.engine
         )
         self.archive.take_in(self.user, self.config.with_suffix(".key.pub").read_text())
         own = f'cache_dir = "{self.cache}"\nduplicity = "{self.duplicity}"\ngnupg_home = "{self.gnupg}"\n{settings}'

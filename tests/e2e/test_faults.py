@@ -22,11 +22,23 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def used(newest: Host) -> Host:
     """A host with two backups."""
     days.begin(newest.source)
-    newest.init()
-    newest.backup("2019-12-28")
-    days.live(newest.source, 1)
-    newest.backup("2019-12-29")
-    return newest
+    return with_two_backups(newest)
+
+
+@pytest.fixture
+def used_by_stock(newest: Host) -> Host:
+    """The same, with stock duplicity as the engine."""
+    newest.engine = "duplicity"
+    days.begin(newest.source)
+    return with_two_backups(newest)
+
+
+def with_two_backups(host: Host) -> Host:
+    host.init()
+    host.backup("2019-12-28")
+    days.live(host.source, 1)
+    host.backup("2019-12-29")
+    return host
 
 
 def large(host: Host, megabytes: int = 60) -> None:
@@ -36,15 +48,17 @@ def large(host: Host, megabytes: int = 60) -> None:
         (host.source / f"large {number}").write_bytes(chance.randbytes(1 << 20))
 
 
-def test_no_duplicity(used: Host) -> None:
+def test_no_duplicity(used_by_stock: Host) -> None:
+    used = used_by_stock
     used.config.write_text(used.config.read_text().replace(str(used.duplicity), "/nowhere/duplicity"))
     assert "duplicity" in used.backup("2019-12-30", status=1).stderr
     assert len(used.list()) == 2
 
 
 @needs_root
-def test_no_gpg(used: Host) -> None:
+def test_no_gpg(used_by_stock: Host) -> None:
     """In a mount namespace of its own, in which gpg is no program."""
+    used = used_by_stock
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no mount namespaces here (in a chroot, say)")
     hide = 'mount --bind /dev/null /usr/bin/gpg && exec "$@"'

@@ -37,6 +37,7 @@ def test_an_archive_reached_by_a_link_is_not_backed_up_into_itself(newest: Host)
 
 
 def test_two_clients_never_upload_into_one_archive_at_once(newest: Host) -> None:
+    newest.engine = "duplicity"  # for its slowness
     chance = random.Random(1)
     for number in range(40):
         (newest.source / f"large {number}").write_bytes(chance.randbytes(1 << 20))
@@ -130,7 +131,7 @@ def test_a_demo_that_would_overwrite_is_refused(newest: Host) -> None:
 
 def test_an_engine_that_is_not_there_is_refused_at_init(newest: Host) -> None:
     words = ("init", "--config", newest.config, "--source", newest.source, "--archive", newest.root)
-    assert "there is: duplicity" in newest.run(*words, "--engine", "native", status=2).stderr
+    assert 'expected "native" or "duplicity"' in newest.run(*words, "--engine", "other", status=2).stderr
     assert not newest.config.exists()
     assert not newest.root.exists()
 

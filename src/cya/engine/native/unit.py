@@ -11,8 +11,8 @@ from isal import isal_zlib
 from cya.engine.native.tasks import Part
 from cya.format import tar_header
 
-LEVEL = 1
-"""Of isal: the ratio of zlib's level 1 at six times its speed."""
+LEVEL = 2
+"""Of isal: two per cent more than zlib's level 6 makes, at ten times its speed."""
 
 
 class Unit:
