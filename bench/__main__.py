@@ -2,6 +2,8 @@
 
 engine   what cya costs on top of stock duplicity
 fleet    what a collect of many roots costs
+peers    the native engine beside duplicity, borg and restic; hours with the tree of a million files
+report   the page of what peers measured, once more
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 import argparse
 import signal
 
-from bench import engine, fleet
+from bench import engine, fleet, peers, report
 
-BENCHES = {"engine": engine, "fleet": fleet}
+BENCHES = {"engine": engine, "fleet": fleet, "peers": peers, "report": report}
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from cya.archive.inspect import Batch
 from cya.archive.upload import check_whole, compare, compare_size, opened_file, own
 from cya.archive.writers import StillOpen, check_no_writer
 from cya.errors import BatchRefused
+from cya.threads import mapped
 
 
 def freeze(fd: int, batch: Batch, client_uid: int, client_gid: int) -> dict[str, str]:
@@ -22,14 +23,24 @@ def freeze(fd: int, batch: Batch, client_uid: int, client_gid: int) -> dict[str,
     :raises StillOpen: when a process has one open for writing; its argument is the name.
     :raises NoLeases: when the file system cannot tell.
     """
-    digests = {}
-    for name in sorted(batch.files.names):
+
+    def frozen(name: bytes) -> tuple[str, str]:
         try:
-            digests[name.decode()] = _freeze(fd, name, batch, client_uid, client_gid)
+            return name.decode(), _freeze(fd, name, batch, client_uid, client_gid)
         except StillOpen:
             raise StillOpen(name.decode()) from None
+
+    names = sorted(batch.files.names)
+    digests = dict(mapped(frozen, names, sum(_size(fd, name) for name in names)))
     _sync(fd, digests)
     return digests
+
+
+def _size(directory: int, name: bytes) -> int:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
+    except OSError:
+        return 0  # that it is gone is told when it is opened
 
 
 def _sync(directory: int, names: Iterable[str]) -> None:

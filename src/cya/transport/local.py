@@ -11,6 +11,7 @@ from pathlib import Path
 from cya.durable import DIRECTORY, flock, write_file
 from cya.errors import ArchiveError, NothingToDo
 from cya.spool import Spool
+from cya.threads import mapped
 from cya.transport import marker
 from cya.tree import layout
 
@@ -77,7 +78,9 @@ class LocalNext:
         """
         fd = os.open(self.directory, DIRECTORY)
         try:
-            files = tuple(_described(fd, name) for name in sorted(names))
+            new = sorted(names)
+            size = sum(os.stat(name, dir_fd=fd).st_size for name in new)
+            files = tuple(mapped(lambda name: _described(fd, name), new, size))
             write_file(layout.MARKER, marker.encode(marker.Marker(files)), dir_fd=fd)
         finally:
             os.close(fd)

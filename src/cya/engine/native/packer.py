@@ -72,9 +72,9 @@ class Packer:
         """Pack one entry whose content does not come from a file."""
         self._unit.clear()
         if isinstance(task, Whole):
-            head = len(_header(b"snapshot/", task, len(data)))
-            self._unit.place(head, data)
-            return self._packed([self._content(task, head, len(data))])
+            header = _header(b"snapshot/", task, len(data))
+            self._unit.place(len(header), data)
+            return self._packed([self._content(task, header, len(data))])
         head = len(_piece_header(task, len(data)))
         self._unit.place(head, data)
         return self._packed([self._piece(task, head, len(data))])
@@ -123,17 +123,21 @@ class Packer:
             if changed:
                 # A new file, or new permissions: its content must not get the old ones.
                 task = task._replace(mode=owner[0], uid=owner[1], gid=owner[2], doubted=False)
-            head = len(_header(b"snapshot/", task, task.size))
-            outcome = self._content(task, head, self._unit.read(file, head, task.size))
+            head = _header(b"snapshot/", task, task.size)
+            size = self._unit.read(file, len(head), task.size)
+            outcome = self._content(task, head, size)
             return outcome._replace(owner=owner) if changed else outcome
         except OSError as error:
             return Outcome(LOST, reason=_reason(error))
         finally:
             os.close(file)
 
-    def _content(self, task: Whole, head: int, size: int) -> Outcome:
-        """Store a file whose content stands ``head`` bytes behind the end of what the unit holds so far."""
-        address = self._unit.address(head)
+    def _content(self, task: Whole, header: bytes, size: int) -> Outcome:
+        """Store a file whose content stands in the unit already, where it belongs behind its header.
+
+        :param header: of a file of the size that the task says.
+        """
+        address = self._unit.address(len(header))
         block = signatures.block_length(size)
         signature = signatures.head(block) + signatures.blocks(address, size, block)
         ref = Ref(*task.ref) if task.ref else None
@@ -145,7 +149,7 @@ class Packer:
             what, stored = DELTA, len(commands)
             self._unit.entry_with(_header(b"diff/", task, stored), commands)
         else:
-            self._unit.entry(_header(b"snapshot/", task, size), size)
+            self._unit.entry(header if size == task.size else _header(b"snapshot/", task, size), size)
         name = _signature_header(task, len(signature))
         inner = self._unit.signed + len(name)
         self._unit.sign(name, signature)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cya.engine.native import account_names
 from cya.engine.native.compare import Change, What
@@ -135,5 +136,6 @@ def block_for(size: int, old: int | None, capacity: int) -> int:
     return max(512, min(ideal, most // 512 * 512))
 
 
+@lru_cache(4096)
 def _header_bound(path: int, link: int) -> int:
     return tar_header.size_bound(path + _PREFIX, link, 2 * account_names.LONGEST)

@@ -16,8 +16,8 @@ from cya.engine.native.tasks import Packed, Task
 from cya.engine.native.worker import FAILED, Setting, to_plain
 from cya.errors import EngineError
 
-_SLOTS_PER_WORKER = 4
-"""One is packed, one waits to be, and two are enough that no worker waits for the process that writes."""
+_SLOTS_PER_WORKER = 8
+"""One is packed, and the others wait to be, or to be written: with 4 it is 3 % slower, with 16 no faster."""
 _MOST_SLOTS = FAILED
 _PATIENCE = 0.5
 """Seconds without an answer after which a look is taken at whether all workers live."""
