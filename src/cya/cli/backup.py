@@ -12,7 +12,7 @@ import typer
 
 from cya import clock
 from cya.archive import collect
-from cya.cli import options, output
+from cya.cli import options, output, statistics
 from cya.cli.progress import bar
 from cya.cli.run import interrupted_means
 from cya.client import backup as client
@@ -38,6 +38,7 @@ def backup(
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The client's config file.")],
     full: Annotated[bool, typer.Option("--full", help="Make a full backup although none is needed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be backed up.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Print statistics as duplicity does.")] = False,
     json: options.Json = False,
     now: options.Now = None,
 ) -> int:
@@ -55,6 +56,8 @@ def backup(
         committed = root is not None and collected(root, max(moment, options.moment(now)))
     if json:
         output.print_json(_facts(settings, done, committed=committed))
+    elif stats:
+        print(statistics.text(done.report.statistics))
     elif sys.stdout.isatty():
         _tell(settings, done, dry_run)
     for lost in done.report.lost:

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cya.cli import output
 from cya.engine import protocol
+
+
+def told(state: protocol.Progress, speed: float | None) -> str:
+    """Return how far a run is, in words.
+
+    :param speed: units in a second, where that is known.
+    """
+    in_bytes = state.unit == "bytes"
+    done = output.size(state.done) if in_bytes else f"{state.done} volumes"
+    parts = [f"{done} of {output.size(state.total)}" if in_bytes and state.total else done]
+    parts += [f"{state.files:,} files"] if state.files else []
+    parts += [f"{output.size(int(speed))}/s"] if in_bytes and speed else []
+    if speed and state.total > state.done:
+        parts.append(f"{timedelta(seconds=int((state.total - state.done) / speed))} left")
+    return ", ".join([*parts, *([state.note] if state.note else [])])
 
 
 @contextmanager
@@ -24,10 +40,7 @@ def bar(title: str, *, shown: bool) -> Iterator[protocol.Watcher | None]:
         task = progress.add_task(title, total=None, far="")
 
         def watch(state: protocol.Progress) -> None:
-            done = output.size(state.done) if state.unit == "bytes" else f"{state.done} volumes"
-            far = ", ".join(
-                part for part in (done, f"{state.files:,} files" if state.files else "", state.note) if part
-            )
-            progress.update(task, completed=state.done, total=state.total or None, far=far)
+            total = max(state.total, state.done) if state.total else None
+            progress.update(task, completed=state.done, total=total, far=told(state, progress.tasks[0].speed))
 
         yield watch

@@ -45,6 +45,7 @@ class LargeFiles:
             return
         large.begun = True
         large.size += outcome.size
+        self._output.done += outcome.size
         large.blocks.append(outcome.blocks)
         # What is shorter than it should be is the end, whatever may come after: it would be in a wrong place.
         large.broken = outcome.size < task.length

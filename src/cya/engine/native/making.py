@@ -26,6 +26,7 @@ from cya.engine.native.pool import Pool
 from cya.engine.native.scan import Found, Unread
 from cya.engine.native.sealing import Sealer, deflated, sealer
 from cya.engine.native.sigtars import Sigtars
+from cya.engine.native.source_size import SourceSize
 from cya.engine.native.state import State, Store
 from cya.engine.native.volumes import Volumes, volume_name
 from cya.engine.protocol import BackupJob, Lost, Progress, Watcher
@@ -38,15 +39,25 @@ class Making:
     """One increment being made."""
 
     def __init__(
-        self, job: BackupJob, state: State, store: Store, gpg: Gpg, root: int, temporary: Path, started: int
+        self,
+        job: BackupJob,
+        lines: bytes,
+        state: State,
+        store: Store,
+        gpg: Gpg,
+        root: int,
+        temporary: Path,
+        started: int,
     ) -> None:
         """Take note of what there is.
 
+        :param lines: the selection's patterns, as they were checked.
         :param root: descriptor of the source.
         :param temporary: an empty directory.
         :param started: nanoseconds since the epoch.
         """
-        self._job, self._state, self._store, self._gpg, self._root = job, state, store, gpg, root
+        self._job, self._lines, self._state, self._store = job, lines, state, store
+        self._gpg, self._root = gpg, root
         self._temporary, self._started = temporary, started
         self._start = state.chain[-1].end if state.chain else None
         self._old = OldSignatures(state.sigtars)
@@ -59,7 +70,8 @@ class Making:
         output = self._output(seal, suffix)
         inline = partial(Packer, self._root, self._old)
         large = LargeFiles(output, inline(capacity), self._old, capacity)
-        tick = self._ticker(output, watch)
+        total = SourceSize(self._root, job.source, job.selection, self._lines) if watch is not None else None
+        tick = self._ticker(output, watch, total)
         increment = Increment(self._root, pool, output, large, inline, capacity, virtual.by_key(job.virtual), tick)
         try:
             increment.make(changes(walk, self._state.known(), self._state.ends, self._size_fits))
@@ -72,6 +84,8 @@ class Making:
             raise
         finally:
             pool.close()
+            if total is not None:
+                total.close()
         output.counters.TotalDestinationSizeChange = output.volumes.size
         if output.damaged | self._old.damaged:
             self._store.forget(sorted(output.damaged | self._old.damaged), self._state)
@@ -138,18 +152,22 @@ class Making:
         os.rename(self._temporary / "manifest", local(names.manifest(self._start, job.now, b"")))
         os.rename(self._temporary / "new-index", self._store.index)
 
-    def _ticker(self, output: Output, watch: Watcher | None) -> Callable[[], None]:
-        """Return what tells ``watch`` from time to time how far the run is."""
+    def _ticker(self, output: Output, watch: Watcher | None, total: SourceSize | None) -> Callable[[], None]:
+        """Return what tells ``watch`` from time to time how far the run is.
+
+        As long as the size of the source is not counted, that of the last backup has to do.
+        """
         last = time.monotonic()
 
         def tick() -> None:
             nonlocal last
             now = time.monotonic()
-            if watch is None or now < last + _TICK:
+            if watch is None or total is None or now < last + _TICK:
                 return
             last = now
             counted = output.counters
             note = f"volume {len(output.volumes.infos) + 1}"
-            watch(Progress(counted.SourceFileSize, self._state.bytes, "bytes", counted.SourceFiles, note))
+            size = total.known() or self._state.bytes
+            watch(Progress(output.done, size, "bytes", counted.SourceFiles, note))
 
         return tick

@@ -73,7 +73,7 @@ class Native:
                     counters, lost = dry_run.counted(walk, state, watch)
                 else:
                     with served.undone_on_failure(job.target, chain, job.now):
-                        making = Making(job, state, store, gpg, root, self._private.temporary, started)
+                        making = Making(job, lines, state, store, gpg, root, self._private.temporary, started)
                         counters, lost = making.make(walk, watch)
             except IndexDamaged as error:
                 store.index.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ class Output:
     """Takes packed units in order.
 
     :ivar number: of this increment in its chain.
+    :ivar done: bytes of the source that have been worked through.
     :ivar started: nanoseconds since the epoch. Of a file that changed after that, a later change may leave the same
         change time: it is doubted in the next backup.
     """
@@ -38,6 +39,7 @@ class Output:
     number: int
     started: int
     counters: Counters = field(default_factory=Counters)
+    done: int = 0
     lost: list[Lost] = field(default_factory=list)
     damaged: set[int] = field(default_factory=set)
 
@@ -119,6 +121,7 @@ class Output:
         if not known.length:
             self.index.add(known)
             return
+        self.done += status.st_size
         if known.ctime == status.st_ctime_ns and known.inode == status.st_ino and known.size == status.st_size:
             self.index.add(known)
             return
@@ -143,6 +146,7 @@ class Output:
         self._count(known, status.st_size, outcome.stored, found.key, is_regular=is_regular)
         mode, uid, gid = outcome.owner or (status.st_mode, status.st_uid, status.st_gid)
         if is_regular:
+            self.done += outcome.size
             rest = (self._ctime(status), status.st_ino, self.number, member, outcome.inner, outcome.signature, b"")
             size = outcome.size
         else:

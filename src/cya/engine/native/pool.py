@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import select
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
+from cya.engine.native.child import started
 from cya.engine.native.slots import MESSAGE, Slots
 from cya.engine.native.tasks import Packed, Task
 from cya.engine.native.worker import FAILED, Setting, to_plain
@@ -102,23 +100,12 @@ class Pool:
         self._answer, give = os.pipe2(os.O_CLOEXEC)
         self._descriptors += [memory, self._ask, self._answer]
         setting = Setting(
-            *(self._root, memory, len(self._free), slot_size, self._capacity), tuple(map(str, self._sigtars))
+            *(self._root, memory, len(self._free), slot_size, self._capacity, take, give),
+            tuple(map(os.fsencode, self._sigtars)),
         )
-        # -P: what lies in the current directory is none of our modules.
-        command = [sys.executable, "-P", "-m", "cya.engine.native.worker"]
-        arguments = [msgspec.json.encode(setting).decode(), str(take), str(give)]
         try:
             for _ in range(self._workers):
-                self._processes.append(
-                    subprocess.Popen(
-                        [*command, *arguments],
-                        stdin=subprocess.DEVNULL,
-                        pass_fds=(self._root, memory, take, give),
-                        cwd="/",
-                    )
-                )
-        except OSError as error:
-            raise EngineError(f"a process for reading files cannot be started: {error.strerror}") from error
+                self._processes.append(started("cya.engine.native.worker", setting, (self._root, memory, take, give)))
         finally:
             os.close(take)
             os.close(give)

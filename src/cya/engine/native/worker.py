@@ -1,6 +1,6 @@
 """A worker process: packs units as it is told, until it is told no more.
 
-It is a program of its own and not a fork, since its parent has threads. Over two pipes go bytes that name slots; all
+Over two pipes go bytes that name slots; all
 else is in shared memory, so that neither side ever waits for the other to read. When its parent is gone the pipe ends,
 and so does the worker.
 """
@@ -31,6 +31,7 @@ class Setting(msgspec.Struct, frozen=True):
     :ivar root: descriptor of the source.
     :ivar memory: descriptor of the slots' memory.
     :ivar capacity: of a unit's buffer in bytes.
+    :ivar ask, answer: descriptors of the two pipes.
     :ivar sigtars: the local sigtars of the chain.
     """
 
@@ -39,7 +40,9 @@ class Setting(msgspec.Struct, frozen=True):
     slots: int
     slot_size: int
     capacity: int
-    sigtars: tuple[str, ...]
+    ask: int
+    answer: int
+    sigtars: tuple[bytes, ...]
 
 
 def to_plain(task: Task) -> tuple[Any, ...]:
@@ -54,20 +57,21 @@ def from_plain(plain: tuple[Any, ...]) -> Task:
 
 
 def main() -> int:
-    """Run: ``python -m cya.engine.native.worker SETTING ASK ANSWER``, the last two being descriptors of pipes."""
+    """Run: ``python -m cya.engine.native.worker``, with a :class:`Setting` on its standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
-    setting = msgspec.json.decode(sys.argv[1], type=Setting)
-    ask, answer = int(sys.argv[2]), int(sys.argv[3])
+    setting = msgspec.json.decode(sys.stdin.buffer.read(), type=Setting)
     slots = Slots(setting.memory, setting.slots, setting.slot_size)
-    packer = Packer(setting.root, OldSignatures([Path(path) for path in setting.sigtars]), setting.capacity)
-    while slot := os.read(ask, 1):
+    packer = Packer(
+        setting.root, OldSignatures([Path(os.fsdecode(path)) for path in setting.sigtars]), setting.capacity
+    )
+    while slot := os.read(setting.ask, 1):
         try:
             tasks = [from_plain(plain) for plain in slots.take_tasks(slot[0])]
             slots.put_packed(slot[0], packer.pack(tasks))
         except BaseException:
-            os.write(answer, bytes([slot[0] | FAILED]))
+            os.write(setting.answer, bytes([slot[0] | FAILED]))
             raise
-        os.write(answer, slot)
+        os.write(setting.answer, slot)
     return 0
 
 
