@@ -21,10 +21,10 @@ def told(state: protocol.Progress, speed: float | None) -> str:
     in_bytes = state.unit == "bytes"
     done = output.size(state.done) if in_bytes else f"{state.done} volumes"
     parts = [f"{done} of {output.size(state.total)}" if in_bytes and state.total else done]
-    parts += [f"{state.files:,} files"] if state.files else []
-    parts += [f"{output.size(int(speed))}/s"] if in_bytes and speed else []
     if speed and state.total > state.done:
         parts.append(f"{timedelta(seconds=int((state.total - state.done) / speed))} left")
+    parts += [f"{output.size(speed)}/s"] if in_bytes and speed else []
+    parts += [f"{state.files:,} files"] if state.files else []
     return ", ".join([*parts, *([state.note] if state.note else [])])
 
 
@@ -35,7 +35,7 @@ def bar(title: str, *, shown: bool) -> Iterator[protocol.Watcher | None]:
     if not shown or not console.is_terminal:
         yield None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[far]}"))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[far]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task(title, total=None, far="")
 

@@ -14,7 +14,8 @@ def encryption(config: ClientConfig) -> Encryption:
 
     :raises ConfigError: when the passphrase file is missing, malformed or readable by others.
     """
-    return Encryption(passphrase=read_passphrase(config), recipients=config.encryption.recipients)
+    chosen = config.encryption
+    return Encryption(read_passphrase(config), chosen.recipients, chosen.sign_key)
 
 
 def given_keys(passphrase_file: Path | None) -> Encryption:

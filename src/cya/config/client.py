@@ -102,7 +102,8 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     encryption: Annotated[
         EncryptionConfig,
         key(
-            "exactly one of passphrase_file, recipients, and none = true (recipients may have a passphrase_file too)",
+            "exactly one of passphrase_file, recipients, and none = true (recipients may have a passphrase_file and a "
+            "sign_key too)",
             "Encryption: exactly one of passphrase_file, recipients, and none = true. It has to stay what it was "
             "when a chain began.",
             check=is_one_kind,

@@ -39,6 +39,16 @@ class EncryptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             check=_key_ids,
         ),
     ] = ()
+    sign_key: Annotated[
+        str | None,
+        key(
+            "a gpg key id or fingerprint, 16 or 40 hexadecimal digits",
+            "With recipients: the gpg key of this host by which backups are signed, too. Its secret key has to be "
+            "here, and passphrase_file, if given, holds its passphrase. Signing is slower: gpg compresses, too.",
+            example="0123456789ABCDEF0123456789ABCDEF01234567",
+            check=lambda name: _KEY_ID.fullmatch(name) is not None,
+        ),
+    ] = None
     none: Annotated[
         bool,
         key(
@@ -50,5 +60,7 @@ class EncryptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 def is_one_kind(encryption: EncryptionConfig) -> bool:
-    """Whether exactly one kind of encryption is chosen: the check of the table."""
+    """Whether exactly one kind of encryption is chosen, and nothing is signed without recipients: the table's check."""
+    if encryption.sign_key and not encryption.recipients:
+        return False
     return encryption.none != bool(encryption.recipients or encryption.passphrase_file)

@@ -157,6 +157,8 @@ class Duplicity:
         words += [str(job.source), options.url(job.target)]
         temporary = self._private.temporary
         env = self._env(temporary, passphrase, job.source)
+        if job.encryption.sign_key:
+            env["SIGN_PASSPHRASE"] = job.encryption.passphrase or ""
         run = self._run(job.encryption, self._private.archive_dir, temporary, words, env, job.source, _NOTICE)
         run.stop_at_error = True
         return run

@@ -90,6 +90,8 @@ def common(encryption: Encryption, archive_dir: Path, temporary: Path, log_fd: i
     if encryption.recipients:
         # The config says which keys; nobody is there to be asked whether they are trusted. (3.x does this by itself.)
         options.append("--gpg-options=--trust-model=always")
+    if encryption.sign_key:
+        options.append(f"--sign-key={encryption.sign_key}")
     return options + [f"--encrypt-key={recipient}" for recipient in encryption.recipients]
 
 

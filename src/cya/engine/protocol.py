@@ -20,10 +20,12 @@ class Encryption:
 
     :ivar passphrase: for symmetric encryption; with recipients, the passphrase of the secret key (for restoring).
     :ivar recipients: gpg key ids or fingerprints.
+    :ivar sign_key: the gpg key by which files for recipients are signed, too; the passphrase is this one's then.
     """
 
     passphrase: str | None = field(default=None, repr=False)
     recipients: tuple[str, ...] = ()
+    sign_key: str | None = None
 
     @property
     def enabled(self) -> bool:

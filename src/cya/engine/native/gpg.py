@@ -13,11 +13,14 @@ from typing import IO, BinaryIO
 
 from cya.engine import environment
 from cya.engine.duplicity_errors import KEY_NEEDED, Failure, explain
+from cya.engine.protocol import Encryption
 from cya.errors import CyaError, EngineError, MissingProgram
 
 _ALWAYS = ("--batch", "--no-tty", "--quiet", "--pinentry-mode=loopback", "--trust-model=always")
 _OPENING = 1200
 """Bytes that a session key for one recipient takes at most (RSA with 8192 bits)."""
+_SIGNATURE = 2048
+"""Bytes for a signature and what else opens and closes a message, at most."""
 
 
 class Gpg:
@@ -48,7 +51,7 @@ class Gpg:
                 process.stdout.close()
                 code = process.wait()
                 if code > 0:  # below it is our own closing of the pipe, and why we did is what matters
-                    raise self._error(f"reading of {path.name}", code, stderr, way_out)
+                    raise self.error(f"reading of {path.name}", code, stderr, way_out)
 
     @contextmanager
     def _running(
@@ -100,7 +103,8 @@ class Gpg:
                 os.close(descriptor)
         return process, stderr
 
-    def _error(self, doing: str, code: int, stderr: IO[bytes], way_out: str) -> CyaError:
+    def error(self, doing: str, code: int, stderr: IO[bytes], way_out: str) -> CyaError:
+        """Return the error for what gpg said when it failed."""
         stderr.seek(0)
         return explain(Failure("gpg", doing, code, tails=stderr.read(1 << 16).splitlines(), way_out=way_out))
 
@@ -108,18 +112,26 @@ class Gpg:
 class Encryptor:
     """One file that gpg encrypts.
 
-    What comes in is an OpenPGP message already, compressed by us: gpg only wraps it, since its own deflating is slow.
+    Without a signature, what comes in is an OpenPGP message already, compressed by us: gpg only wraps it, since its own
+    deflating is slow. To be signed it has to be plain, and gpg compresses.
 
     :ivar overhead: bytes by which the file is larger than what came in, at most.
     """
 
-    def __init__(self, gpg: Gpg, file: BinaryIO, recipients: Sequence[str]) -> None:
+    def __init__(self, gpg: Gpg, file: BinaryIO, encryption: Encryption) -> None:
         """Start gpg, which writes into a file."""
         self._gpg, self._name = gpg, file.name
-        keys = [f"--recipient={recipient}" for recipient in recipients]
-        arguments = ["--no-literal", "--compress-algo=none", *keys, "--encrypt"]
-        self._process, self._stderr = gpg.start(arguments, None, stdin=subprocess.PIPE, stdout=file.fileno())
-        self.overhead = 256 + _OPENING * len(recipients)
+        arguments = [f"--recipient={recipient}" for recipient in encryption.recipients]
+        passphrase = None
+        if encryption.sign_key:
+            arguments += [f"--local-user={encryption.sign_key}", "--compress-algo=zip", "--sign"]
+            passphrase = encryption.passphrase
+        else:
+            arguments += ["--no-literal", "--compress-algo=none"]
+        self._process, self._stderr = gpg.start(
+            [*arguments, "--encrypt"], passphrase, stdin=subprocess.PIPE, stdout=file.fileno()
+        )
+        self.overhead = _SIGNATURE + _OPENING * len(encryption.recipients)
 
     def write(self, data: bytes | memoryview) -> None:
         """Hand data over.
@@ -142,12 +154,15 @@ class Encryptor:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         code = self._process.wait()
-        if code:
-            raise self._gpg._error("encrypting", code, self._stderr, KEY_NEEDED)
-        self._stderr.close()
+        with self._stderr as stderr:
+            if code and not stderr.closed:
+                raise self._gpg.error("encrypting", code, stderr, KEY_NEEDED)
 
     def abandon(self) -> None:
         """Stop gpg."""
         self._process.kill()
         self._process.wait()
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
         self._stderr.close()

@@ -84,6 +84,7 @@ class Making:
             raise
         finally:
             pool.close()
+            self._old.close()
             if total is not None:
                 total.close()
         output.counters.TotalDestinationSizeChange = output.volumes.size

@@ -102,8 +102,7 @@ class Native:
 
     def _state(self, store: Store, chain: Sequence[FileSet], job: BackupJob) -> State:
         known = self._private.knows(chain)
-        passphrase = job.encryption.passphrase
-        return store.state(chain, job.target, passphrase, checks.way_out(job.encryption, known=known))
+        return store.state(chain, job.target, job.encryption.passphrase, checks.way_out(job.encryption, known=known))
 
 
 def _opened(source: Path) -> int:

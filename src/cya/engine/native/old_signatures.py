@@ -57,6 +57,12 @@ class OldSignatures:
             return None
         return self._basis[1]
 
+    def close(self) -> None:
+        """Close what is open."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
     def _read(self, ref: Ref) -> bytes:
         if self._member != (ref.increment, ref.member):
             if ref.inner + ref.length > LARGEST:

@@ -52,8 +52,10 @@ class Sealed(ABC):
 
     def close(self) -> str:
         """Write what is missing and close the file; return its SHA-1 as the manifest has it."""
-        self._end()
-        self._file.close()
+        try:
+            self._end()
+        finally:
+            self._file.close()
         return self._hash.hexdigest()
 
     def abandon(self) -> None:
@@ -108,12 +110,34 @@ class Symmetric(Sealed):
         self._message.close()
 
 
-class ToRecipients(Sealed):
-    """An OpenPGP message to public keys, wrapped by gpg."""
+class ByGpg(Sealed):
+    """An OpenPGP message to public keys, made by gpg."""
 
-    def __init__(self, path: Path, gpg: Gpg, recipients: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption) -> None:
         super().__init__(path)
-        self._encryptor = Encryptor(gpg, self._file, recipients)
+        try:
+            self._encryptor = Encryptor(gpg, self._file, encryption)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def abandon(self) -> None:
+        """See :class:`Sealed`."""
+        self._encryptor.abandon()
+        super().abandon()
+
+    def _end(self) -> None:
+        self._encryptor.close()
+        with open(self.path, "rb") as file:
+            while data := file.read(1 << 20):
+                self._hash.update(data)
+
+
+class Wrapped(ByGpg):
+    """What gpg only encrypts: the message is compressed by us."""
+
+    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption) -> None:
+        super().__init__(path, gpg, encryption)
         self._message = openpgp.Compressed(self._encryptor.write)
         self._size = 0
 
@@ -129,16 +153,28 @@ class ToRecipients(Sealed):
 
     def _end(self) -> None:
         self._message.close()
-        self._encryptor.close()
-        with open(self.path, "rb") as file:
-            while data := file.read(1 << 20):
-                self._hash.update(data)
+        super()._end()
 
-    def abandon(self) -> None:
+
+class Signed(ByGpg):
+    """What gpg signs, too: it gets what is in the parts, and compresses it once more."""
+
+    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption) -> None:
+        super().__init__(path, gpg, encryption)
+        self._inflate = isal_zlib.decompressobj(wbits=-15)
+
+    @property
+    def final_size(self) -> int:
+        """See :class:`Sealed`: what gpg has written, and what it may still hold."""
+        return os.fstat(self._file.fileno()).st_size + _HELD + self._encryptor.overhead
+
+    def write(self, part: Part) -> None:
         """See :class:`Sealed`."""
-        self._encryptor.abandon()
-        super().abandon()
+        self._encryptor.write(self._inflate.decompress(part.deflated))
 
+
+_HELD = 1 << 18
+"""Bytes that fit into the pipe to gpg and into its buffers."""
 
 Sealer = Callable[[Path], Sealed]
 
@@ -149,7 +185,8 @@ def sealer(encryption: Encryption, gpg: Gpg) -> tuple[Sealer, bytes]:
     With a passphrase its key is derived now, once for all files of the run, which is slow on purpose.
     """
     if encryption.recipients:
-        return (lambda path: ToRecipients(path, gpg, encryption.recipients)), b".gpg"
+        kind = Signed if encryption.sign_key else Wrapped
+        return (lambda path: kind(path, gpg, encryption)), b".gpg"
     if encryption.passphrase is not None:
         key = openpgp.derive(encryption.passphrase.encode("utf-8", "surrogateescape"), os.urandom(8))
         return (lambda path: Symmetric(path, key)), b".gpg"

@@ -37,8 +37,6 @@ class Sigtars:
         """Close both."""
         self.add(END_OF_TAR)
         self._sealed.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
 
     def abandon(self) -> None:

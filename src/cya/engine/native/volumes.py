@@ -94,8 +94,12 @@ class Volumes:
         volume, self._open = self._open, None
         if volume is None:
             return
-        volume.write(END_OF_TAR)
-        digest = volume.close()
+        try:
+            volume.write(END_OF_TAR)
+            digest = volume.close()
+        except BaseException:
+            volume.abandon()
+            raise
         self._written += volume.path.stat().st_size
         (start, start_piece), (end, end_piece) = self._first, self._last
         self.infos.append(VolumeInfo(len(self.infos) + 1, start, start_piece, end, end_piece, {"SHA1": digest}))
