@@ -54,7 +54,7 @@ def test_a_key_that_cannot_sign_is_an_error_and_nothing_is_left(
     with pytest.raises((DecryptionFailed, EngineError), match=r"[Pp]assphrase|sign"):
         client.backup(BackupJob(source, target, T1, encryption))
     without = engine("native", program, tmp_path / "other", keys.public_only)
-    with pytest.raises((DecryptionFailed, EngineError), match="No secret key|no default secret key|sign"):
+    with pytest.raises((DecryptionFailed, EngineError), match=r"No secret key|no default secret key|sign"):
         without.backup(BackupJob(source, target, T1, encryption))
     assert list(target.iterdir()) == []
     assert gpg(keys.with_secret, "--list-keys")
