@@ -96,7 +96,7 @@ class Increment:
         self._flush()
         if change.found is None:
             return
-        large = self._large.begin(change.found, change.known, change.found.stat.st_size)
+        large = self._large.begin(change, change.found, change.found.stat.st_size)
         for task in slices(large, self._capacity):
             self._wait_for_room()
             if large.broken:
@@ -165,22 +165,21 @@ class Increment:
         if change.found is None:
             return
         content = self._virtual[change.found.key].content
-        known = change.known.size if change.known is not None else 0
         try:
             with io.BytesIO(content) if isinstance(content, bytes) else content() as stream:  # type: ignore[misc]
-                self._pack_stream(change, stream, known if known > 0 else _UNKNOWN_SIZE)
+                self._pack_stream(change, stream, _UNKNOWN_SIZE, is_guess=True)
         except OSError as error:
             self._output.not_stored(change, error.strerror or str(error))
 
-    def _pack_stream(self, change: Change, stream: IO[bytes], size: int) -> None:
+    def _pack_stream(self, change: Change, stream: IO[bytes], size: int, *, is_guess: bool = False) -> None:
         """Pack what comes as a stream.
 
-        :param size: in bytes, a guess.
+        :param size: in bytes.
         """
         found = change.found
         if found is None:
             return
-        large = self._large.begin(found, change.known, size)
+        large = self._large.begin(change, found, size, is_guess=is_guess)
         step = slice_length(large.block, self._capacity, len(found.key))
         packer = self._inline(2 * self._capacity + 4 * len(found.key))
         data = _exactly(stream, step)

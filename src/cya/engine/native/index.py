@@ -28,17 +28,17 @@ _FIXED = struct.Struct("<IIIqqqQHQQQ")
 _LENGTHS = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 # The stubs take isal's error for an instance.
-_BROKEN: tuple[type[Exception], ...] = (OSError, struct.error, isal_zlib.error)  # type: ignore[assignment]
+_BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, struct.error, isal_zlib.error)  # type: ignore[assignment]
 _RECORDS = 4096
 _LARGEST = 1 << 28
 
 
 class Signatures(msgspec.Struct, frozen=True):
-    """The local sigtar of one increment: whose it is, and its size in bytes when the index was made."""
+    """The local sigtar of one increment: whose it is, and its CRC-32 when the index was made."""
 
     start: int | None
     end: int
-    size: int
+    crc: int
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Header(msgspec.Struct, frozen=True):
     :ivar bytes: size of all regular files, as far as it is known.
     """
 
-    source: str
+    source: bytes
     chain: tuple[Signatures, ...]
     files: int
     bytes: int
@@ -78,7 +78,7 @@ class IndexWriter:
         if len(self._records) == _RECORDS:
             self._flush()
 
-    def finish(self, source: str, chain: tuple[Signatures, ...]) -> None:
+    def finish(self, source: bytes, chain: tuple[Signatures, ...]) -> None:
         """Write what makes the index valid, and close the file."""
         self._flush()
         header = msgspec.json.encode(Header(source, chain, self.files, self.bytes))
@@ -176,7 +176,7 @@ def _header(file: BinaryIO) -> tuple[Header, int]:
     file.seek(start)
     try:
         return msgspec.json.decode(file.read(length), type=Header), start
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise IndexDamaged(f"{file.name}: the header is malformed: {error}") from error
 
 

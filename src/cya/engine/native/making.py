@@ -147,8 +147,8 @@ class Making:
         output.file_list.close()
         job, local = self._job, self._store.local
         self._store.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = Signatures(self._start, job.now, output.sigtars.size)
-        output.index.finish(str(job.source), (*self._state.chain, made))
+        made = Signatures(self._start, job.now, output.sigtars.crc)
+        output.index.finish(os.fsencode(job.source), (*self._state.chain, made))
         os.rename(self._temporary / "sigtar", local(names.sigtar(self._start, job.now, b".gz")))
         os.rename(self._temporary / "manifest", local(names.manifest(self._start, job.now, b"")))
         os.rename(self._temporary / "new-index", self._store.index)

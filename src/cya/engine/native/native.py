@@ -63,7 +63,7 @@ class Native:
         with self._private.opened():
             self.forget_partial([name for files in chain for name in files.names])
             gpg = Gpg(self._private.temporary, self._gnupg_home)
-            store = Store(self._private, gpg, str(job.source))
+            store = Store(self._private, gpg, job.source)
             state = State() if job.full else self._state(store, chain, job)
             root = _opened(job.source)
             try:

@@ -83,7 +83,7 @@ class Output:
         """Add what comes after the pieces of a large file: its entry in the sigtar, in parts, and its record."""
         places = [self.sigtars.add(part) for part in parts]
         key, status, _ = large.found
-        self._count(large.known, status.st_size, large.stored, key, is_regular=True)
+        self._count(large.change.known, status.st_size, large.stored, key, is_regular=True)
         ctime = DOUBTED if large.broken else self._ctime(status)
         self.index.add(
             Known(
@@ -164,7 +164,8 @@ class Output:
             self.file_list.add(slashed(key), word)
 
     def _ctime(self, status: os.stat_result) -> int:
-        return DOUBTED if status.st_ctime_ns >= self.started - _TICK else status.st_ctime_ns
+        is_proof = 0 < status.st_ctime_ns < self.started - _TICK
+        return status.st_ctime_ns if is_proof else DOUBTED
 
 
 def _place(key: bytes) -> Place:

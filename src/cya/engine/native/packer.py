@@ -91,6 +91,12 @@ class Packer:
         entry = head + signature + bytes(tar_header.padding(len(signature)))
         return [self._unit.part(entry[at : at + _PART]) for at in range(0, len(entry), _PART)], len(head)
 
+    def close(self) -> None:
+        """Close the large file that is open."""
+        if self._open is not None:
+            os.close(self._open[1])
+            self._open = None
+
     def _packed(self, outcomes: list[Outcome]) -> Packed:
         return Packed(self._unit.entries_part(), self._unit.signatures_part(), outcomes, sorted(self._old.damaged))
 
@@ -179,9 +185,7 @@ class Packer:
         """Return a descriptor of a large file, which serves for all of its slices that come here."""
         if self._open is not None and self._open[0] == task.path:
             return self._open[1]
-        if self._open is not None:
-            os.close(self._open[1])
-            self._open = None
+        self.close()
         file = open_beneath(self._root, task.path)
         status = os.fstat(file)
         expected = (task.inode or status.st_ino, task.mode, task.uid, task.gid)

@@ -37,13 +37,14 @@ class Large:
     :ivar slices: number of pieces planned.
     :ivar blocks: its signature so far.
     :ivar size: bytes of it that are in the backup.
-    :ivar pending: commands of a delta that are not written yet.
+    :ivar stored: bytes of it that are written.
+    :ivar pending: commands of a delta that are not written yet, ``waiting`` bytes.
     :ivar number: of the piece that these will be.
     :ivar broken: it ended before its time: what comes after is not its.
     """
 
+    change: Change
     found: Found
-    known: Known | None
     block: int
     ref: Ref | None
     slices: int = 0
@@ -51,6 +52,7 @@ class Large:
     size: int = 0
     stored: int = 0
     pending: list[bytes] = field(default_factory=list)
+    waiting: int = 0
     number: int = 0
     broken: bool = False
     begun: bool = False

@@ -6,13 +6,19 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from isal import isal_zlib
+
 from cya.engine.native.members import member
 from cya.engine.native.sealing import END_OF_TAR, Sealed
 from cya.engine.native.tasks import Part
 
 
 class Sigtars:
-    """Both sigtars of an increment. The same deflated parts go into both."""
+    """Both sigtars of an increment. The same deflated parts go into both.
+
+    :ivar size: of the local one in bytes, so far.
+    :ivar crc: its CRC-32.
+    """
 
     def __init__(self, sealed: Sealed, local: Path) -> None:
         """Begin.
@@ -23,12 +29,14 @@ class Sigtars:
         self._sealed = sealed
         self._file: BinaryIO = open(os.open(local, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")  # noqa: SIM115
         self.size = 0
+        self.crc = 0
 
     def add(self, part: Part) -> int:
         """Add a part; return where in the local sigtar its member begins."""
         start = self.size
         for piece in member(part.deflated, part.crc, part.length):
             self._file.write(piece)
+            self.crc = isal_zlib.crc32(piece, self.crc)
             self.size += len(piece)
         self._sealed.write(part)
         return start

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from isal import isal_zlib
+
 from cya.engine.duplicity_options import NAME
 from cya.engine.native import index
 from cya.engine.native.gpg import Gpg
@@ -20,7 +22,7 @@ from cya.engine.native.index import Header, IndexDamaged, IndexWriter, Signature
 from cya.engine.native.known import NO_SIZE, UNKNOWN, Known
 from cya.engine.native.members import LARGEST, MemberReader, SignaturesDamaged, repack
 from cya.engine.private import Private
-from cya.errors import EngineError, IntegrityError
+from cya.errors import DecryptionFailed, EngineError, IntegrityError
 from cya.format import names, tar_header
 from cya.format.collection import FileSet
 from cya.format.tar_reader import Member, TarError, TarReader
@@ -65,7 +67,7 @@ class State:
 class Store:
     """The local sigtars, manifests and the index of one backup."""
 
-    def __init__(self, private: Private, gpg: Gpg, source: str) -> None:
+    def __init__(self, private: Private, gpg: Gpg, source: Path) -> None:
         """Take note of where things are.
 
         :param source: the directory that is backed up.
@@ -74,7 +76,7 @@ class Store:
         self.index = private.cache / "index"
         self._temporary = private.temporary
         self._gpg = gpg
-        self._source = source
+        self._source = os.fsencode(source)
 
     def local(self, name: bytes) -> Path:
         """Return the place of a local file."""
@@ -96,15 +98,28 @@ class Store:
         sigtars = tuple(self.local(names.sigtar(files.start, files.end, b".gz")) for files in chain)
         header = self._header()
         if header is None or header.source != self._source or header.chain != _described(chain, sigtars):
-            for path in sigtars:
-                fetch.in_members(path)
-            try:
-                header = self._rebuilt(chain, sigtars, header)
-            except SignaturesDamaged:
-                for files in chain:
-                    fetch.until_readable(files)
-                header = self._rebuilt(chain, sigtars, None)
+            header = self._made_again(chain, sigtars, header, fetch)
         return State(self.index, header.chain, sigtars, header.files, header.bytes)
+
+    def _made_again(
+        self, chain: Sequence[FileSet], sigtars: tuple[Path, ...], header: Header | None, fetch: _Fetch
+    ) -> Header:
+        for path in sigtars:
+            fetch.in_members(path)
+        try:
+            return self._rebuilt(chain, sigtars, header)
+        except SignaturesDamaged:
+            pass
+        try:
+            for files in chain:
+                fetch.until_readable(files)
+        except DecryptionFailed:
+            times = [(files.start, files.end) for files in chain]
+            if header is None or header.source != self._source or times != [(e.start, e.end) for e in header.chain]:
+                raise
+            # The index is whole. Files whose signatures are lost will be stored whole: better than no backup.
+            return header
+        return self._rebuilt(chain, sigtars, None)
 
     def forget(self, increments: Sequence[int], state: State) -> None:
         """Remove what is damaged: the index, and these local sigtars; the next run fetches them again."""
@@ -148,9 +163,15 @@ class Store:
 
 
 def _described(chain: Sequence[FileSet], sigtars: Sequence[Path]) -> tuple[Signatures, ...]:
-    return tuple(
-        Signatures(files.start, files.end, path.stat().st_size) for files, path in zip(chain, sigtars, strict=True)
-    )
+    return tuple(Signatures(files.start, files.end, _crc(path)) for files, path in zip(chain, sigtars, strict=True))
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with open(path, "rb", buffering=0) as file:
+        while data := file.read(_PIECE):
+            crc = isal_zlib.crc32(data, crc)
+    return crc
 
 
 def _combined(sigtars: Sequence[Path]) -> Iterator[Known]:
