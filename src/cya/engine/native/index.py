@@ -47,13 +47,13 @@ class Header(msgspec.Struct, frozen=True):
     :ivar source: the directory that was backed up; the numbers of inodes mean nothing elsewhere.
     :ivar chain: the local sigtars that records refer to, the full first.
     :ivar files: number of records.
-    :ivar bytes: size of all regular files, as far as it is known.
+    :ivar size: of all regular files in bytes, as far as it is known.
     """
 
     source: bytes
     chain: tuple[Signatures, ...]
     files: int
-    bytes: int
+    size: int
 
 
 class IndexDamaged(ValueError):

@@ -99,7 +99,7 @@ class Store:
         header = self._header()
         if header is None or header.source != self._source or header.chain != _described(chain, sigtars):
             header = self._made_again(chain, sigtars, header, fetch)
-        return State(self.index, header.chain, sigtars, header.files, header.bytes)
+        return State(self.index, header.chain, sigtars, header.files, header.size)
 
     def _made_again(
         self, chain: Sequence[FileSet], sigtars: tuple[Path, ...], header: Header | None, fetch: _Fetch
