@@ -24,7 +24,7 @@ check:
 	.venv/bin/lint-imports
 
 bench:
-	@tools/set-up test
+	@tools/set-up bench
 	.venv/bin/python -m bench $(BENCH_ARGS)
 
 changelog:

@@ -58,7 +58,7 @@ def apply(tree: Path, kept: Path, share: float = 0.01) -> Change:
             pages = range(sizes[file] // _PAGE)
             spots[file] = [(_PAGE * page, _PAGE) for page in chosen.sample(pages, round(share * len(pages)))]
         grows[files[-1]] = round(share * sizes[files[-1]])
-    _write_journal(tree, kept, moved=picked, new=new, patched={**dict.fromkeys(grows, []), **spots})
+    _write_journal(tree, kept, moved=picked, new=new, patched={**{file: [] for file in grows}, **spots})
     for number, file in enumerate(picked):
         os.rename(file, kept / str(number))
         if file not in deleted:

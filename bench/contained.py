@@ -1,7 +1,8 @@
 """Runs one command in a process of its own, and says what it and everything it started took.
 
-Run as ``python -m bench.contained RESULT REPOSITORY LOG COMMAND…``; ``RESULT`` becomes a :class:`Taken` in JSON. It is a
-process of its own so that daemons the command leaves behind become its children: their CPU counts, and they end with it.
+Run as ``python -m bench.contained RESULT REPOSITORY LOG COMMAND…``; ``RESULT`` becomes a :class:`Taken` in JSON. It is
+a process of its own so that daemons the command leaves behind become its children: their CPU counts, and they end with
+it.
 
 * The wall time ends with a ``syncfs`` of the repository's file system: a tool that leaves its data to the page cache
   would win otherwise.

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         for name in arguments.trees:
             tree = trees.made(name, work, arguments.scale)
             files, size = trees.counted(tree)
+            _touch_memory(2 * size)
             results["trees"][name] = {"files": files, "bytes": size}
             for number in range(arguments.rounds):
                 for measured in _round(name, tree, tools, number, work / "repositories", work / "kept"):
@@ -77,7 +78,6 @@ def _round(name: str, tree: Path, tools: list[str], number: int, place: Path, ke
         (own / "repository").mkdir(parents=True)
         for command in TOOLS[tool].setup(own, tree):
             subprocess.run(command, env=environment(own), check=True, capture_output=True)
-    _touch_memory()
     try:
         for step, job in enumerate(JOBS):
             if job == "1 % changed":
@@ -97,11 +97,11 @@ def _round(name: str, tree: Path, tools: list[str], number: int, place: Path, ke
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _touch_memory() -> None:
+def _touch_memory(most: int) -> None:
     """Touch memory once: in a virtual machine the first touch of a page costs ten times a later one."""
     with open("/proc/meminfo", "rb") as file:
         free = next(int(line.split()[1]) for line in file if line.startswith(b"MemFree"))
-    subprocess.run([sys.executable, "-c", f"bytearray({min(free << 9, 4 << 30)})"], check=False)
+    subprocess.run([sys.executable, "-c", f"bytearray({min(free << 9, most)})"], check=False)
 
 
 def _stored(repository: Path) -> int:

@@ -22,6 +22,7 @@ from cya.engine.native.state import State, Store
 from cya.engine.private import Private
 from cya.engine.protocol import BackupJob, Encryption, Entry, Report, RestoreJob, Watcher
 from cya.errors import EngineError
+from cya.format import librsync
 from cya.format.collection import FileSet
 
 
@@ -51,12 +52,14 @@ class Native:
         :raises ConfigError: for a pattern, a passphrase or a volume size that cannot work.
         :raises ClockError: when the served chain ends at or after ``job.now``.
         :raises IntegrityError: when the served chain is not whole.
+        :raises MissingProgram: without librsync; without gpg, where it is needed.
         """
         started = time.time_ns()
         checks.check_job(job)
         chain = served.sets_in(job.target)
         served.check_served(chain, job.target)
         checks.check_clock(chain, job)
+        librsync.library()
         link = job.source if job.source.is_symlink() else None
         job = replace(job, source=job.source.resolve()) if link else job
         lines = selection.check(job.selection, job.source, link=link)
