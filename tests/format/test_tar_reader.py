@@ -39,7 +39,8 @@ def by_tarfile_read(data: bytes) -> list[tuple[object, ...]]:
     found = []
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
         for info in tar:
-            names = [os.fsencode(text) for text in (info.name, info.linkname, info.uname, info.gname)]
+            # At which kinds and formats it takes slashes off a name's end differs by the version.
+            names = [os.fsencode(text) for text in (info.name.rstrip("/"), info.linkname, info.uname, info.gname)]
             file = tar.extractfile(info) if info.isreg() else None
             content = file.read() if file else b""
             size = info.size if info.isreg() else 0
@@ -123,6 +124,7 @@ def test_what_is_written_is_read(values: list[Values], at_once: int | None) -> N
 
 
 @given(st.lists(members(), min_size=1, max_size=4), st.sampled_from(sorted(FORMATS)))
+@example([{"name": b"/", "kind": b"0", "mode": 0, "uid": 0, "gid": 0, "size": 0, "mtime": 0}], "gnu")
 def test_every_format_of_tarfile_is_read_as_tarfile_does(values: list[Values], form: str) -> None:
     blocks = []
     for each in values:
