@@ -29,7 +29,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def everywhere(now: options.Now = None) -> None:
+def everywhere(now: options.Now = None, version: options.Version = False) -> None:
     """Multi-level, unattended, encrypted backups in Duplicity's format."""
     options.set_now(now)
 

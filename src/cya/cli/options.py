@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The client's config file.", show_default=False)
 ]
 
+Version = Annotated[
+    bool, typer.Option("--version", callback=lambda wanted: _tell_version(wanted), is_eager=True, help="Tell and end.")
+]
 ArchiveConfig = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="The archive host's config: all of its roots.", show_default=False),
@@ -39,6 +43,12 @@ def set_now(now: str | None) -> None:
     if now is not None:
         clock.now(now)
         os.environ["CYA_NOW"] = now
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cya {metadata.version('cya')}")
+        raise typer.Exit
 
 
 def exit_status(**codes: str) -> str:
