@@ -28,6 +28,8 @@ from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
+from cya.format.string_to_key import StringToKey
+
 SALT_SIZE = 8
 PREFIX_SIZE = 16
 PART = 1 << 18
@@ -81,15 +83,8 @@ def derive(passphrase: bytes, salt: bytes, count_byte: int = 0xFF) -> SessionKey
         raise ValueError(f"a salt has {SALT_SIZE} bytes, not {len(salt)}")
     if not 0 <= count_byte <= 0xFF:
         raise ValueError(f"{count_byte} is not a byte")
-    unit = salt + passphrase
-    # All of it is hashed at least once.
-    left = max((16 + (count_byte & 15)) << ((count_byte >> 4) + 6), len(unit))
-    repeated = memoryview(unit * max(1, (1 << 16) // len(unit)))
-    digest = hashlib.sha256()
-    while left > 0:
-        digest.update(repeated[:left])
-        left -= len(repeated)
-    return SessionKey(digest.digest(), salt, count_byte)
+    count = (16 + (count_byte & 15)) << ((count_byte >> 4) + 6)
+    return SessionKey(StringToKey("sha256", salt, count).key(passphrase, 32), salt, count_byte)
 
 
 class Compressed:

@@ -1,0 +1,134 @@
+"""Opens the files of an increment, however they are stored: encrypted in any way, compressed, or plain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cya.engine.native.gpg import Gpg
+from cya.engine.native.members import MemberReader, SignaturesDamaged
+from cya.errors import DecryptionFailed, IntegrityError
+from cya.format.openpgp_packets import Piece, gathered
+from cya.format.openpgp_reader import MessageDamaged, NotForUs, WrongPassphrase, decrypted
+from cya.format.string_to_key import StringToKey
+
+_AT_ONCE = 1 << 18
+
+Read = Callable[[int], bytes]
+
+
+class FileDamaged(ValueError):
+    """A file of the chain is not what it should be; the message says how."""
+
+
+class Opener:
+    """Opens files, and remembers the keys that it made: those of a run have the same way of making one."""
+
+    def __init__(self, passphrase: str | None, gpg: Gpg) -> None:
+        self._passphrase, self._gpg = passphrase, gpg
+        self._keys: dict[tuple[StringToKey, int], bytes] = {}
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[Read]:
+        """Yield what gives up to so many bytes (or a few more) of the content, none at its end.
+
+        Only with the end it is known that all of it was right.
+
+        :raises FileDamaged: when it is missing, cut off or changed; also from what is yielded.
+        :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
+        """
+        try:
+            with open(path, "rb", buffering=0) as file:
+                if path.suffix == ".gpg":
+                    with self._message(path, file.read) as read:
+                        yield read
+                elif path.suffix == ".gz":
+                    with open(path, "rb") as packed:
+                        yield _told(MemberReader(packed).read)
+                else:
+                    yield file.read
+        except OSError as error:
+            if error.filename != str(path):
+                raise
+            raise FileDamaged("is missing" if isinstance(error, FileNotFoundError) else str(error.strerror)) from error
+
+    def content(self, path: Path, most: int) -> bytes:
+        """Return all of a small file.
+
+        :raises FileDamaged, DecryptionFailed: as :meth:`opened`; when it has more than ``most`` bytes.
+        """
+        found = []
+        size = 0
+        with self.opened(path) as read:
+            while data := read(_AT_ONCE):
+                size += len(data)
+                if size > most:
+                    raise FileDamaged(f"has more than {most:,} bytes")
+                found.append(data)
+        return b"".join(found)
+
+    @contextmanager
+    def _message(self, path: Path, read: Read) -> Iterator[Read]:
+        pieces = gathered(decrypted(read, self._key), _AT_ONCE)
+        try:
+            first = next(pieces, b"")
+        except WrongPassphrase:
+            raise DecryptionFailed(f"{path.name}: the passphrase is wrong, or the file is damaged") from None
+        except MessageDamaged as error:
+            raise FileDamaged(str(error)) from None
+        except NotForUs:
+            with self._by_gpg(path) as stream:
+                yield stream
+            return
+        waiting = [first]
+
+        def one(_size: int) -> bytes:
+            if waiting:
+                return waiting.pop()
+            try:
+                return next(pieces, b"")
+            except (MessageDamaged, NotForUs) as error:
+                raise FileDamaged(str(error)) from None
+
+        yield one
+
+    @contextmanager
+    def _by_gpg(self, path: Path) -> Iterator[Read]:
+        try:
+            with self._gpg.decrypting(path, self._passphrase) as stream:
+                yield stream.read
+        except IntegrityError as error:
+            raise FileDamaged(f"gpg says: {error}") from None
+
+    def _key(self, how: StringToKey, size: int) -> bytes:
+        if self._passphrase is None:
+            raise DecryptionFailed("a passphrase is needed; give it with --passphrase-file")
+        key = self._keys.get((how, size))
+        if key is None:
+            key = how.key(self._passphrase.encode("utf-8", "surrogateescape"), size)
+            self._keys[how, size] = key
+        return key
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """Return the hash of a file as it is stored, in hexadecimal digits.
+
+    :raises FileDamaged: when it cannot be read.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise FileDamaged("is missing" if isinstance(error, FileNotFoundError) else str(error.strerror)) from error
+
+
+def _told(read: Read) -> Read:
+    def one(size: int) -> bytes:
+        try:
+            return read(size)
+        except SignaturesDamaged as error:
+            raise FileDamaged(str(error)) from None
+
+    return one
