@@ -5,7 +5,6 @@ All of it is a cache. What is missing is fetched from the served chain, which ma
 
 from __future__ import annotations
 
-import heapq
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -21,20 +20,13 @@ from cya.engine.native.gpg import Gpg
 from cya.engine.native.index import Header, IndexDamaged, IndexWriter, Signatures
 from cya.engine.native.known import NO_SIZE, UNKNOWN, Known
 from cya.engine.native.members import LARGEST, MemberReader, SignaturesDamaged, repack
+from cya.engine.native.sigtar_entries import Entry, SigtarMalformed, entries, newest
 from cya.engine.private import Private
 from cya.errors import DecryptionFailed, EngineError, IntegrityError
-from cya.format import names, tar_header
+from cya.format import names
 from cya.format.collection import FileSet
-from cya.format.tar_reader import Member, TarError, TarReader
+from cya.format.tar_reader import TarError, TarReader
 
-_KINDS = {
-    tar_header.REGULAR: stat.S_IFREG,
-    tar_header.DIRECTORY: stat.S_IFDIR,
-    tar_header.SYMLINK: stat.S_IFLNK,
-    tar_header.FIFO: stat.S_IFIFO,
-    tar_header.CHARACTER: stat.S_IFCHR,
-    tar_header.BLOCK_DEVICE: stat.S_IFBLK,
-}
 _PIECE = 1 << 18
 
 
@@ -176,18 +168,9 @@ def _crc(path: Path) -> int:
 
 def _combined(sigtars: Sequence[Path]) -> Iterator[Known]:
     """Yield what is in force after the last of some sigtars."""
-    last = None
-    streams = [_numbered(number, path) for number, path in enumerate(sigtars)]
-    for key, _, record in heapq.merge(*streams):
-        if key != last and record.mode:
+    for record in newest([records(number, path) for number, path in enumerate(sigtars)]):
+        if record.mode:
             yield record
-        last = key
-
-
-def _numbered(number: int, path: Path) -> Iterator[tuple[bytes, int, Known]]:
-    # The newest comes first of those that name a path. No two tuples get as far as comparing records.
-    for record in records(number, path):
-        yield record.key, -number, record
 
 
 def records(number: int, path: Path) -> Iterator[Known]:
@@ -197,28 +180,19 @@ def records(number: int, path: Path) -> Iterator[Known]:
     """
     with open(path, "rb") as file:
         reader = MemberReader(file)
-        before: bytes | None = None
         try:
-            for member in TarReader(reader.read):
-                record = _record(number, member, reader)
-                if before is not None and record.key <= before:
-                    raise SignaturesDamaged(f"{path.name}: {record.key!r} comes after {before!r}")
-                before = record.key
-                yield record
+            for entry in entries(TarReader(reader.read)):
+                yield _record(number, entry, reader)
             while reader.read(_PIECE):
                 pass  # the checksum comes last
-        except TarError as error:
+        except (TarError, SigtarMalformed) as error:
             raise SignaturesDamaged(f"{path.name}: {error}") from error
 
 
-def _record(number: int, member: Member, reader: MemberReader) -> Known:
-    prefix, slash, path = member.name.partition(b"/")
-    key = path.rstrip(b"/").replace(b"/", b"\0")
-    if prefix == b"deleted" and slash:
+def _record(number: int, entry: Entry, reader: MemberReader) -> Known:
+    key, kind, member = entry
+    if not kind:
         return Known(key, 0, 0, 0, 0, 0, UNKNOWN, 0, number, 0, 0, 0, b"")
-    kind = _KINDS.get(member.kind)
-    if not slash or kind is None or (prefix == b"signature") != (kind == stat.S_IFREG) or prefix not in _PREFIXES:
-        raise SignaturesDamaged(f"{member.name!r}: not an entry of a sigtar")
     size, place, inner, length = 0, 0, 0, 0
     if kind == stat.S_IFREG:
         size, length = NO_SIZE, member.size
@@ -229,9 +203,6 @@ def _record(number: int, member: Member, reader: MemberReader) -> Known:
         *(key, kind | (member.mode & 0o7777), member.uid, member.gid, size, max(0, member.mtime), UNKNOWN, 0),
         *(number, place, inner, length, member.linkname),
     )
-
-
-_PREFIXES = (b"signature", b"snapshot")
 
 
 def _with_former(fresh: Iterator[Known], former: Iterator[Known], usable: dict[int, int]) -> Iterator[Known]:
