@@ -30,10 +30,11 @@ def sync_dir(path: str | bytes | int, dir_fd: int | None = None) -> None:
         os.close(fd)
 
 
-def write_file(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> None:
+def write_file(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Write a file whole or not at all: temporary name, fsync, rename over ``name``, fsync of the directory.
 
     :param name: its name in the directory ``dir_fd``.
+    :param owner: uid and gid, where they are not to be this process's own.
     """
     temporary = f".{name}.tmp"
     with suppress(FileNotFoundError):
@@ -42,6 +43,8 @@ def write_file(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> Non
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(data)
+        if owner is not None:
+            os.fchown(fd, *owner)
         os.fchmod(fd, mode)
         os.fsync(fd)
     finally:

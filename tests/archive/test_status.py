@@ -157,7 +157,7 @@ def test_json_says_all_and_the_table_says_it_to_people(site: Site) -> None:
         "removed": False,
         "backups": 1,
         "damaged": 0,
-        "loans": 0,
+        "loans": [],
         "deferred": 0,
         "alarms": [],
         "quarantines": 0,

@@ -17,10 +17,11 @@ from pathlib import Path, PurePath
 import msgspec
 
 from cya import clock
-from cya.archive import sshd, users
+from cya.archive import lent, sshd, users
 from cya.archive.collect import collect
 from cya.archive.directories import exists, make, opened, remove
 from cya.archive.init import init_archive
+from cya.archive.return_loan import end
 from cya.archive.root import DIRECTORY_MODES, open_root, told
 from cya.config import root as root_config
 from cya.config.archive import ArchiveConfig
@@ -135,6 +136,8 @@ def _let_go(root: Path, user: pwd.struct_passwd | None, now: datetime, *, delete
             write_file(REMOVED, f"{clock.iso(now)}\n".encode(), dir_fd=opened_root.state)
             write_file(root_config.FILE, text, dir_fd=opened_root.top, mode=0o644)
             _give_next(opened_root.incoming, 0, 0)
+            for loan in lent.known(opened_root):
+                end(opened_root, loan, "the client is removed", int(now.timestamp()))
             return root
         with opened(root.parent) as base:
             remove(root.name, base)

@@ -12,13 +12,14 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from cya.archive import log
+from cya.archive import index, log
 from cya.archive.accept import accept
 from cya.archive.adopt import adopt, is_2012
 from cya.archive.carry_out import carry_out, tidy
 from cya.archive.directories import remove
 from cya.archive.freshen import clear_withdrawn, freshen
 from cya.archive.init import make_directories
+from cya.archive.return_loan import settle
 from cya.archive.root import Root, open_root, told
 from cya.archive.serve import serve
 from cya.archive.side_by_side import side_by_side
@@ -38,6 +39,7 @@ class Collected:
     :ivar refused: reasons why uploads were put into quarantine.
     :ivar deferred: reasons why uploads wait for the next run.
     :ivar alarms: what an administrator should look at, although it was committed.
+    :ivar returned: which loans have ended, and why.
     :ivar served: what was served anew, if anything.
     :ivar adopted: number of files that a tree of the 2012 cya was completed with; None if it was none.
     :ivar error: what stopped the run, when several roots are collected side by side.
@@ -49,6 +51,7 @@ class Collected:
     refused: list[str] = field(default_factory=list)
     deferred: list[str] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
     served: Serving | None = None
     adopted: int | None = None
     error: CyaError | None = None
@@ -92,6 +95,8 @@ def collect(path: Path, now: datetime, *, serving: bool = True) -> Collected:
                 done.adopted = adopt(root)
                 log.note(root, moment, "adopt", completed=done.adopted)
         with open_root(path) as root:
+            done.returned = settle(root, moment)
+            index.refresh(root)
             remove(layout.NEXT_NEW, root.intake)
             clear_withdrawn(root, moment)
             while not _step(root, done, moment, serving=serving):
@@ -122,6 +127,7 @@ def _step(root: Root, done: Collected, now: int, *, serving: bool) -> bool:
         case State.PLANNED:
             carry_out(root)
         case State.COMMITTED:
+            index.publish(root)
             if (committed := tidy(root, now)) is not None:
                 done.committed.append(committed)
     return False

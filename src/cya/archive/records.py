@@ -93,17 +93,42 @@ class Deferral(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: int
 
 
+class Loan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A chain that the client may read in ``outgoing/NAME`` for some time.
+
+    :ivar chain: start and end of each increment.
+    :ivar lent, expires: when it was lent, and until when, in seconds since the epoch.
+    """
+
+    name: str
+    chain: tuple[tuple[int | None, int], ...]
+    lent: int
+    expires: int
+
+    @property
+    def end(self) -> int:
+        """End time of the backup that is lent."""
+        return self.chain[-1][1]
+
+
+class Loans(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``loans.json``: all that is lent. Without a loan there is no such file."""
+
+    loans: tuple[Loan, ...]
+
+
 _WAY_OUT = {
     layout.DEFERRED: "remove it and collect again",
     layout.SERVED: "remove it and collect again; what lies in incoming/next is put into quarantine then",
     layout.PLAN: "move it and state/batch away and collect again; that upload is lost then, the next one is whole",
+    layout.LOANS: "collect, which takes back all that is lent, and lend again",
     layout.COMMITTED: "remove it and state/batch and collect again; the upload is in the tree",
 }
 
-Record = TypeVar("Record", Served, Plan, Deferral)
+Record = TypeVar("Record", Served, Plan, Deferral, Loans)
 
 
-def save(root: Root, name: str, record: Served | Plan | Deferral) -> None:
+def save(root: Root, name: str, record: Served | Plan | Deferral | Loans) -> None:
     """Write a record whole or not at all, and make sure that it is on the disk."""
     write_file(name, msgspec.json.format(msgspec.json.encode(record)) + b"\n", dir_fd=root.state)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cya import catalog
-from cya.archive.directories import exists, make
+from cya.archive.directories import exists, make, opened
 from cya.archive.settings import calendar
 from cya.config import root as root_config
 from cya.config.root import RootConfig
@@ -112,6 +112,30 @@ def open_root(path: Path, lock_name: str = layout.LOCK) -> Iterator[Root]:
             os.close(fd)
 
 
+@contextmanager
+def read_root(path: Path) -> Iterator[Root]:
+    """Open a root only to read it: no lock is taken, nothing is made, and whoever runs this may be anybody.
+
+    :raises ArchiveError: when it is not one.
+    :raises ConfigError: when its settings cannot be read.
+    """
+    if not (path / layout.BACKUPS).is_dir():
+        raise ArchiveError(f"{path}: not an archive root; is the disk mounted? Make one: cya init-archive {path}")
+    config = root_config.load(path)
+    with (
+        opened(path) as top,
+        opened(layout.BACKUPS, top) as backups,
+        opened(layout.INCOMING, top) as incoming,
+        opened(layout.STATE, top) as state,
+    ):
+        intake = open_intake(incoming, state, reading=True)
+        try:
+            yield Root(path, config, top, backups, incoming, state, intake)
+        finally:
+            if intake != state:
+                os.close(intake)
+
+
 def open_intake(incoming: int, state: int, *, reading: bool = False) -> int:
     """Return the directory that uploads can be renamed into: ``state`` itself, or one that is made and opened here.
 
@@ -162,7 +186,7 @@ _ADVICE = {
     errno.EROFS: "the file system is mounted read-only",
     errno.EACCES: "not allowed; run as the user that the archive belongs to (often root)",
     errno.EPERM: "not allowed; run as the user that the archive belongs to (often root)",
-    errno.EXDEV: "state/ and backups/ must lie on one file system (and one btrfs subvolume)",
+    errno.EXDEV: "state/, backups/ and outgoing/ must lie on one file system (and one btrfs subvolume)",
     errno.EIO: "the disk reports an error; look at the kernel's log",
 }
 

@@ -9,15 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cya import catalog, clock
-from cya.archive import log, records
+from cya.archive import lent, log, records
 from cya.archive.clients import REMOVED
-from cya.archive.directories import opened
 from cya.archive.quarantine import REASON, slots_of
-from cya.archive.records import Deferral
-from cya.archive.root import Root, open_intake, told
+from cya.archive.records import Deferral, Loan
+from cya.archive.root import read_root, told
 from cya.archive.state import State, derive
 from cya.config import root as root_config
-from cya.errors import ArchiveError, CyaError
+from cya.errors import CyaError
 from cya.tree import layout
 
 
@@ -31,7 +30,7 @@ class Status:
     :ivar overdue: why the client needs a look: its last backup is too old.
     :ivar bytes: size of everything in ``backups/``, each file once.
     :ivar backups: number of points in time that can be restored; ``damaged``: that cannot, something is missing.
-    :ivar loans: number of chains that are lent.
+    :ivar loans: what is lent.
     :ivar deferred: how many runs have waited for a process that has a file of an upload open.
     :ivar alarms: lines of the log of the last days that an administrator should look at.
     :ivar quarantines: number of refused uploads that lie about; ``newest_refusal``: directory and reason of the
@@ -48,7 +47,7 @@ class Status:
     bytes: int = 0
     backups: int = 0
     damaged: int = 0
-    loans: int = 0
+    loans: tuple[Loan, ...] = ()
     deferred: int = 0
     alarms: list[str] = field(default_factory=list)
     quarantines: int = 0
@@ -78,28 +77,14 @@ def status(path: Path, now: datetime, max_age: timedelta) -> Status:
 
 
 def _look(it: Status, now: int, max_age: timedelta) -> None:
-    if not (it.root / layout.BACKUPS).is_dir():
-        raise ArchiveError(f"{it.root}: not an archive root; is the disk mounted? Make one: cya init-archive {it.root}")
-    config = root_config.load(it.root)
-    with (
-        opened(it.root) as top,
-        opened(layout.BACKUPS, top) as backups,
-        opened(layout.INCOMING, top) as incoming,
-        opened(layout.STATE, top) as state,
-    ):
-        intake = open_intake(incoming, state, reading=True)
-        try:
-            root = Root(it.root, config, top, backups, incoming, state, intake)
-            it.state = derive(root)
-            it.quarantines, it.newest_refusal = _quarantines(intake)
-            waited = records.find(root, layout.DEFERRED, Deferral)
-            it.loans = _loans(top)
-            it.deferred = waited.runs if waited else 0
-            it.alarms = log.tail(root, "alarm", now - _RECENT)
-        finally:
-            if intake != state:
-                os.close(intake)
-        space = os.fstatvfs(backups)
+    with read_root(it.root) as root:
+        it.state = derive(root)
+        it.quarantines, it.newest_refusal = _quarantines(root.intake)
+        waited = records.find(root, layout.DEFERRED, Deferral)
+        it.loans = lent.known(root)
+        it.deferred = waited.runs if waited else 0
+        it.alarms = log.tail(root, "alarm", now - _RECENT)
+        space = os.fstatvfs(root.backups)
     it.free_bytes = space.f_bavail * space.f_frsize
     it.free_inodes = space.f_favail if space.f_files else None
     it.removed = (it.root / layout.STATE / REMOVED).exists()
@@ -118,14 +103,6 @@ def _look(it: Status, now: int, max_age: timedelta) -> None:
 def _added(root: Path) -> int:
     file = root / root_config.FILE
     return int((file if file.exists() else root).stat().st_mtime)
-
-
-def _loans(top: int) -> int:
-    try:
-        with opened(layout.OUTGOING, top) as fd:
-            return len(os.listdir(fd))
-    except FileNotFoundError:
-        return 0
 
 
 _RECENT = 7 * 86400

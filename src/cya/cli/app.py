@@ -12,10 +12,12 @@ from cya.cli import (
     demo,
     init,
     init_archive,
+    lend,
     list_backups,
     options,
     remove_client,
     restore,
+    return_loan,
     status,
 )
 
@@ -43,5 +45,7 @@ app.command("add-client", epilog=add_client.EXIT)(add_client.add_client)
 app.command("remove-client", epilog=remove_client.EXIT)(remove_client.remove_client)
 app.command("collect", epilog=collect.EXIT)(collect.collect)
 app.command("status", epilog=status.EXIT)(status.status)
+app.command("lend", epilog=lend.EXIT)(lend.lend)
+app.command("return", epilog=return_loan.EXIT)(return_loan.return_loan)
 app.command("check", epilog=check.EXIT)(check.check)
 app.command("demo", epilog=demo.EXIT)(demo.demo)

@@ -79,6 +79,7 @@ def _facts(each: Collected) -> dict[str, Any]:
         "refused": each.refused,
         "deferred": each.deferred,
         "alarms": each.alarms,
+        "returned": each.returned,
         "served": layout.directory(each.served.leaf) if each.served else None,
         "base": layout.directory(each.served.base) if each.served and each.served.base else None,
         "adopted": each.adopted,
@@ -91,6 +92,8 @@ def _tell(each: Collected) -> None:
         return
     if each.adopted is not None:
         print(f"{each.root}: adopted from the 2012 cya; {each.adopted} files completed")
+    for ended in each.returned:
+        print(f"{each.root}: {ended}")
     for increment in each.committed:
         print(f"{each.root}: committed the backup of {clock.local(increment.end)}")
     if each.served:

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from cya import catalog
 from cya.archive import settings
-from cya.cli import demo_files, list_backups, options, output
+from cya.archive.levels import levels_of
+from cya.cli import demo_files, options, output
 from cya.errors import OK, CyaError, UsageError
 from cya.tree import layout
 
@@ -98,7 +99,7 @@ class _Demo:
             self.cya("backup", "--config", "host.toml", now=f"{day}T02:00:00Z")
             found = catalog.read(self.root)
             newest = found.backups[-1]
-            into = ", ".join(list_backups.levels_of(newest, settings.calendar_of(self.root)))
+            into = ", ".join(levels_of(newest, settings.calendar_of(self.root)))
             say(f"  {output.size(newest.bytes)} into {into}")
             for directory in found.directories:
                 name = layout.directory(directory.period)

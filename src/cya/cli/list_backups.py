@@ -11,6 +11,7 @@ import typer
 
 from cya import catalog, clock
 from cya.archive import settings
+from cya.archive.levels import levels_of
 from cya.catalog import Backup, Catalog
 from cya.cli import options, output
 from cya.client.places import local_archive
@@ -21,7 +22,7 @@ from cya.errors import OK, UsageError
 from cya.printable import printable
 from cya.tree import layout
 from cya.tree.chain import Increment
-from cya.tree.levels import Calendar, Period
+from cya.tree.levels import Calendar
 
 EXIT = options.exit_status(
     _0="listed (also when there is nothing)",
@@ -108,18 +109,6 @@ def show(found: Catalog, calendar: Calendar) -> None:
         ]
         rows.append([*row, *levels, _path(found, backup)])
     output.print_table(titles, rows, right={"chain", "size", "files"})
-
-
-def levels_of(backup: Backup, calendar: Calendar) -> list[str]:
-    """Return the levels that hold a backup, the finest first."""
-    return list(
-        dict.fromkeys(_level(directory.period, calendar) for directory in backup.directories if directory.period)
-    )
-
-
-def _level(period: Period, calendar: Calendar) -> str:
-    """Return a period's level; after the root's levels were changed it may have none, and is named itself."""
-    return calendar.level(period) if len(period) <= len(calendar.levels) else layout.directory(period)
 
 
 def _kind(increment: Increment) -> str:

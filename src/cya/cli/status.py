@@ -90,7 +90,9 @@ def _facts(each: Status) -> dict[str, Any]:
         "backups": each.backups,
         "damaged": each.damaged,
         "bytes": each.bytes,
-        "loans": each.loans,
+        "loans": [
+            {"loan": loan.name, "time": clock.iso(loan.end), "expires": clock.iso(loan.expires)} for loan in each.loans
+        ],
         "deferred": each.deferred,
         "alarms": each.alarms,
         "quarantines": each.quarantines,
@@ -119,6 +121,9 @@ def _show(done: list[Status]) -> None:
         if each.newest_refusal:
             place, reason = each.newest_refusal
             console.print(escape(f"{each.name}: {each.quarantines} refused; {place}: {reason}"), soft_wrap=True)
+        for loan in each.loans:
+            lent = f"the backup of {clock.local(loan.end)} is lent until {clock.local(loan.expires)}"
+            console.print(escape(f"{each.name}: {lent}"), soft_wrap=True)
         for alarm in each.alarms:
             console.print(escape(f"{each.name}: {alarm}"), soft_wrap=True)
 
@@ -130,7 +135,7 @@ def _row(each: Status) -> list[str]:
     if each.damaged:
         state += f"; [red]{each.damaged} damaged[/red]"
     if each.loans:
-        state += f"; {each.loans} lent"
+        state += f"; {len(each.loans)} lent"
     if each.deferred:
         state += f"; deferred {each.deferred} times"
     if each.alarms:

@@ -83,6 +83,13 @@ class RootConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             '"copy", by a copy of them, which shares their blocks where the file system can (btrfs, XFS).',
         ),
     ] = "link"
+    index: Annotated[
+        bool,
+        key(
+            "true or false",
+            "Whether the client may see in outgoing/index.json which backups there are: times, kinds and levels.",
+        ),
+    ] = False
     max_batch: Annotated[
         int, key("an integer from 0 up (MiB)", "A larger upload is refused, in MiB. 0: no limit.", ge=0)
     ] = 0

@@ -5,7 +5,8 @@ $ROOT/
   backups/…/files/         the committed tree
   incoming/next/           where the client uploads; exists only when an upload is wanted
   incoming/finished/       the same, handed over by renaming, as the 2012 client does
-  outgoing/                loans
+  outgoing/LOAN/           a chain that is lent to the client, with LOAN.json beside its files
+  outgoing/index.json      the list of backups, where the root's settings ask for it
   state/                   what the archive needs to know to go on after being stopped anywhere
 
 ``next.new/``, ``batch/``, ``withdrawn/`` and ``quarantine/`` lie in ``state/``, or, where ``incoming/`` is another file
@@ -25,6 +26,8 @@ RENAMED = "finished"
 MARKER = "FINISHED"
 
 OUTGOING = "outgoing"
+LOAN_NOTE = "LOAN.json"
+INDEX = "index.json"
 
 STATE = "state"
 LOCK = "lock"
@@ -40,6 +43,9 @@ PLAN = "plan.json"
 COMMITTED = "committed.json"
 QUARANTINE = "quarantine"
 LEDGER = "ledger"
+LOANS = "loans.json"
+LENDING = "lending"
+RETURNED = "returned"
 
 NEXT_INFO = "next_info"
 """Where the 2012 cya kept what it had served: the base and the leaf, a line each."""

@@ -85,12 +85,13 @@ def sound(root: Root, catalog: Catalog) -> Catalog:
 def _sound(directory: Directory, bad: tuple[Bad, ...]) -> Directory:
     sets = dict(directory.sets)
     for each in bad:
-        if each.increment in sets and _is_bad(directory, each):
+        if each.increment in sets and is_bad(directory, each):
             sets[each.increment] = replace(sets[each.increment], manifest=None)
     return replace(directory, sets=sets)
 
 
-def _is_bad(directory: Directory, bad: Bad) -> bool:
+def is_bad(directory: Directory, bad: Bad) -> bool:
+    """Tell whether a directory lacks a file, or has it as it was found damaged."""
     try:
         found = (directory.path / bad.name).lstat()
     except FileNotFoundError:
