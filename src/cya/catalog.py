@@ -135,6 +135,16 @@ class Catalog:
                 return f"the backup of {clock.local(at.start)}, on which that of {clock.local(at.end)} stands"
             way.append(self._by_end[at.start])
 
+    def way(self, increment: Increment) -> Chain | None:
+        """Return the chain up to an increment, whatever is missing of it; None when one is missing altogether."""
+        way = [increment]
+        while (start := way[-1].start) is not None:
+            before = self._by_end.get(start)
+            if before is None or start >= way[-1].end:
+                return None
+            way.append(before)
+        return Chain(tuple(reversed(way)))
+
     @cached_property
     def _by_end(self) -> dict[int, Increment]:
         return {increment.end: increment for increment in self.holding}

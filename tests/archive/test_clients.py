@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from cya.archive import clients, sshd, users
 from cya.archive.clients import add_client, remove_client
 from cya.archive.collect import collect
 from cya.archive.init import init_archive
+from cya.archive.lend import lend
 from cya.archive.status import status
 from cya.config import root as root_config
 from cya.config.archive import ArchiveConfig, load, parse_age
@@ -228,6 +230,21 @@ def test_a_client_that_comes_back_goes_on_with_its_backups(host: ArchiveConfig) 
     committed("2026-03-03")
     assert len(catalog.read(ROOT).backups) == 2
     assert not status(ROOT, at("2026-03-03T05:00:00"), parse_age("36h")).removed
+
+
+def test_what_is_lent_ends_with_its_client(host: ArchiveConfig) -> None:
+    add_client(NAME, KEY, host, NOW)
+    committed("2026-03-02")
+    now = at("2026-03-02T12:00:00")
+    loan = lend(ROOT, now, timedelta(hours=48), now).loan
+    assert (ROOT / "outgoing" / loan.name).stat().st_gid == pwd.getpwnam(NAME).pw_gid
+    add_client(NAME, KEY, host, now)
+    assert (ROOT / "outgoing" / loan.name).exists()
+    remove_client(NAME, host, now)
+    assert list((ROOT / "outgoing").iterdir()) == []
+    assert not (ROOT / "state/loans.json").exists()
+    with pytest.raises(ArchiveError, match="its client is removed; restore here: cya restore DEST --from ROOT"):
+        lend(ROOT, now, timedelta(hours=48), now)
 
 
 def test_a_broken_root_keeps_its_backups_but_not_its_client(host: ArchiveConfig) -> None:

@@ -43,6 +43,7 @@ def test_every_key_is_read(write: Write) -> None:
         timezone = "Europe/Berlin"
         user = "web1"
         handover = "rename"
+        index = true
         reserve = 10240
     """
     config = load(write(text, FILE, 0o644).parent)
@@ -52,6 +53,7 @@ def test_every_key_is_read(write: Write) -> None:
         timezone="Europe/Berlin",
         user="web1",
         handover="rename",
+        index=True,
         reserve=10240,
     )
 
@@ -81,6 +83,7 @@ def test_every_key_is_read(write: Write) -> None:
         ('user = "a/b"', "user: expected the name of a Unix user"),
         ("user = 1000", "user: expected the name of a Unix user, found 1000"),
         ('handover = "FINISHED"', 'handover: expected "marker" or "rename", found "FINISHED"'),
+        ("index = 1", "index: expected true or false, found 1"),
         ("reserve = -1", "reserve: expected an integer from 0 up (MiB), found -1"),
         ('reserve = "10G"', 'reserve: expected an integer from 0 up (MiB), found "10G"'),
         ('level = ["week"]', "level: unknown key; did you mean levels?"),
@@ -124,6 +127,7 @@ _CONFIGS = st.builds(
     timezone=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Kiritimati"]),
     user=st.none() | st.from_regex(r"[a-z][a-z0-9_-]{0,20}", fullmatch=True),
     handover=st.sampled_from(["marker", "rename"]),
+    index=st.booleans(),
     reserve=st.integers(0, 2**62),
 )
 

@@ -45,7 +45,7 @@ def return_loan(path: Path, now: datetime, name: str | None = None) -> list[Loan
 
 def settle(root: Root, now: int) -> list[str]:
     """Finish what a run that was killed has left, and take back what is over; return what ended, for people."""
-    for name in (layout.LENDING, layout.RETURNED):
+    for name in (layout.LENDING, layout.RETURNED, f".{layout.LOANS}.tmp"):
         if exists(name, root.state):
             remove(name, root.state)
     there = lent_there(root)

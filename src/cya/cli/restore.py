@@ -20,7 +20,8 @@ from cya.client.places import local_archive, private_cache
 from cya.client.settings import encryption, given_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
-from cya.errors import DONE_WITH_WARNINGS, OK, UsageError
+from cya.engine.protocol import Existing
+from cya.errors import DONE_WITH_WARNINGS, OK, IntegrityError, UsageError
 from cya.printable import printable
 from cya.tree import layout
 
@@ -29,12 +30,14 @@ EXIT = options.exit_status(
     _1="it failed: no backup from that time, the path is not in it, a wrong passphrase, DEST is not empty, …",
     _2="wrong usage or config",
     _10="restored, but some files could not be restored as they were (they are named)",
-    _13="the backup is damaged",
+    _13="the backup is damaged; all that could be restored is, and what could not is named",
 )
 
 
 def restore(
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="An empty or a new directory.")],
+    destination: Annotated[
+        Path | None, typer.Argument(metavar="DEST", help="An empty or a new directory.", show_default=False)
+    ] = None,
     config: options.Config = None,
     source: Annotated[
         str | None,
@@ -51,7 +54,13 @@ def restore(
     path: Annotated[
         list[str] | None, typer.Option("--path", metavar="P", help="Only this file or directory; may be repeated.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Restore although DEST is not empty.")] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Restore what is missing to where it was backed up from.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Restore to DEST only what is not there yet.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "--force", help="Replace what is there. What is not in the backup stays.")
+    ] = False,
     numeric_owner: Annotated[bool, typer.Option("--numeric-owner", help="Owners by number, not by name.")] = False,
     json: options.Json = False,
     now: options.Now = None,
@@ -59,6 +68,7 @@ def restore(
     """Restore everything, or some paths, as they were at a time; says which backup it took."""
     until = clock.parse(time, options.moment(now), end_of_day=True)
     settings = client_config.load(config) if config is not None else None
+    destination, existing = _destination(destination, settings, in_place=in_place, keep=keep, overwrite=overwrite)
     place = _place(settings, source)
     origin = settings.source if settings is not None else None
     paths = client.without_those_within([client.relative(each, origin) for each in path or ()])
@@ -70,10 +80,10 @@ def restore(
             engine = reader(scratch)
         keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
         found = catalog.read(place)
-        backup = client.find(found, until)
+        backup = client.find(found, until, damaged_too=engine.restores_damaged)
         watch = stack.enter_context(bar("restore", shown=not json))
-        stack.enter_context(interrupted_means(f"{destination} is not whole; restore again, with --force"))
-        done = client.restore(
+        stack.enter_context(interrupted_means(f"{destination} is not whole; restore again, with --overwrite"))
+        report = client.restore(
             found,
             backup,
             engine,
@@ -81,11 +91,10 @@ def restore(
             keys,
             scratch,
             paths=paths,
-            force=force,
+            existing=existing,
             numeric_owner=numeric_owner,
             watch=watch,
         )
-    lost = [each for report in done.reports for each in report.lost]
     period = layout.directory(backup.directories[0].period) or str(place)
     if json:
         output.print_json(
@@ -94,14 +103,37 @@ def restore(
                 "path": period,
                 "chain_length": len(backup.chain or ()),
                 "destination": str(destination),
-                "lost": lost,
+                "lost": report.lost,
+                "damaged": report.damaged,
+                "statistics": report.statistics,
             }
         )
     else:
         print(f"restored the backup of {clock.local(backup.increment.end)} from {period} to {destination}")
-    for each in lost:
+        for note in report.notes:
+            print(f"  {note}")
+    for each in report.damaged:
+        print(f"cya: damaged: {printable(each.path)}: {each.reason}", file=sys.stderr)
+    for each in report.lost:
         print(f"cya: not restored as it was: {printable(each.path)}: {each.reason}", file=sys.stderr)
-    return DONE_WITH_WARNINGS if lost else OK
+    if report.damaged:
+        return IntegrityError.exit_code
+    return DONE_WITH_WARNINGS if report.lost else OK
+
+
+def _destination(
+    given: Path | None, settings: ClientConfig | None, *, in_place: bool, keep: bool, overwrite: bool
+) -> tuple[Path, Existing]:
+    """Return where to restore to, and what becomes of what is there."""
+    if keep and overwrite:
+        raise UsageError("--keep and --overwrite: give one of them")
+    if in_place == (given is not None):
+        raise UsageError("give a directory to restore to, or --in-place, and not both")
+    if given is not None:
+        return given, "replace" if overwrite else "keep" if keep else "refuse"
+    if settings is None:
+        raise UsageError("--in-place: give --config FILE, too: it tells where the files were backed up from")
+    return settings.source, "replace" if overwrite else "keep"
 
 
 def _place(settings: ClientConfig | None, source: str | None) -> Path:

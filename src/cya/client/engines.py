@@ -23,4 +23,4 @@ def reader(scratch: Path) -> Engine:
 
     :param scratch: a private directory for what it keeps while it works.
     """
-    return engine_named("duplicity", scratch)
+    return engine_named("native", scratch)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from cya import clock
 from cya.catalog import Backup, Catalog
 from cya.engine import placing
-from cya.engine.protocol import Encryption, Engine, Report, RestoreJob, Watcher
+from cya.engine.protocol import Encryption, Engine, Existing, Report, RestoreJob, Watcher
 from cya.engine.scratch import held, is_scratch, remove_stale
 from cya.errors import IntegrityError, RestoreError, UsageError
 from cya.tree.chain import Chain
@@ -24,17 +24,10 @@ from cya.tree.chain import Chain
 _VIEW = "chain-"
 
 
-@dataclass(frozen=True)
-class Restored:
-    """Which backup was restored (its directory: the finest that holds it), and what the engine reports of each path."""
-
-    backup: Backup
-    reports: tuple[Report, ...]
-
-
-def find(source: Catalog, time: datetime) -> Backup:
+def find(source: Catalog, time: datetime, *, damaged_too: bool = False) -> Backup:
     """Return the newest backup that is not after ``time``.
 
+    :param damaged_too: also one of which files are missing, as long as there is anything of each increment.
     :raises RestoreError: when there is none.
     :raises IntegrityError: when it cannot be restored, because files of its chain are missing everywhere.
     """
@@ -49,6 +42,8 @@ def find(source: Catalog, time: datetime) -> Backup:
             f"{source.source}: there is no backup from {clock.local(time)} or before; the first is {first}"
         )
     wanted = before[-1]
+    if wanted.chain is None and damaged_too:
+        wanted = replace(wanted, chain=source.way(wanted.increment))
     if wanted.chain is None:
         intact = [clock.local(backup.increment.end) for backup in before if backup.chain is not None]
         way_out = (
@@ -70,40 +65,34 @@ def restore(
     scratch: Path,
     *,
     paths: Sequence[Path] = (),
-    force: bool = False,
+    existing: Existing = "refuse",
     numeric_owner: bool = False,
     watch: Watcher | None = None,
-) -> Restored:
+) -> Report:
     """Restore a backup that :func:`find` found, or some paths of it.
 
     :param scratch: a private directory for temporary files.
     :param paths: relative to the source; none restores everything.
-    :raises RestoreError: when the destination is not an empty directory, unless forced.
+    :raises RestoreError: when the destination is not an empty directory, unless what is there may stay or go.
     :raises NotInBackup: when it does not hold one of the paths.
     :raises DecryptionFailed, IntegrityError, EngineError: as the engine finds.
     """
     if backup.chain is None:
         raise IntegrityError(f"the backup of {clock.local(backup.increment.end)} is not whole")
-    _check_destination(destination, force=force)
+    _check_destination(destination, existing)
     remove_stale(scratch, _VIEW)
     with held(scratch, _VIEW) as view:
         _gather(source, backup.chain, view)
-        reports = tuple(
-            engine.restore(
-                RestoreJob(
-                    source=view,
-                    destination=destination,
-                    time=backup.increment.end,
-                    encryption=keys,
-                    path=path,
-                    force=force,
-                    numeric_owner=numeric_owner,
-                ),
-                watch,
-            )
-            for path in (paths or (None,))
+        job = RestoreJob(
+            source=view,
+            destination=destination,
+            time=backup.increment.end,
+            encryption=keys,
+            paths=tuple(paths),
+            existing=existing,
+            numeric_owner=numeric_owner,
         )
-    return Restored(backup, reports)
+        return engine.restore(job, watch)
 
 
 def relative(path: str, source: Path | None) -> Path:
@@ -131,13 +120,13 @@ def without_those_within(paths: Sequence[Path]) -> tuple[Path, ...]:
     return () if Path() in kept else tuple(kept)
 
 
-def _check_destination(destination: Path, *, force: bool) -> None:
+def _check_destination(destination: Path, existing: Existing) -> None:
     try:
         destination.mkdir(parents=True, exist_ok=True)
         # What a restore left that was killed is removed by the engine.
-        if not force and any(not is_scratch(name, placing.PREFIX) for name in os.listdir(destination)):
+        if existing == "refuse" and any(not is_scratch(name, placing.PREFIX) for name in os.listdir(destination)):
             raise RestoreError(
-                f"{destination}: is not empty; give an empty or a new directory, or --force to overwrite"
+                f"{destination}: is not empty; give an empty or a new directory, or --keep or --overwrite what is there"
             )
     except FileExistsError as error:
         raise RestoreError(f"{destination}: not a directory") from error

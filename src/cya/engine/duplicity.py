@@ -18,7 +18,7 @@ from cya.engine.duplicity_listing import listed
 from cya.engine.duplicity_run import Run
 from cya.engine.placing import placed
 from cya.engine.private import Private
-from cya.engine.protocol import BackupJob, Encryption, Entry, Progress, Report, RestoreJob, Watcher
+from cya.engine.protocol import BackupJob, Encryption, Entry, Lost, Progress, Report, RestoreJob, Watcher
 from cya.engine.volume_progress import backup_ticker, restore_progress
 from cya.errors import EngineError, MissingProgram
 from cya.format.collection import FileSet, collect
@@ -38,6 +38,7 @@ class Duplicity:
     """
 
     name = "duplicity"
+    restores_damaged = False
 
     def __init__(self, program: Path | str | None, cache: Path, gnupg_home: Path | None = None) -> None:
         """Take note of where things are; nothing is run or made yet.
@@ -109,27 +110,33 @@ class Duplicity:
             self._raise_if_failed(run, f"list of {source}", {"cache": self._private.cache})
 
     def restore(self, job: RestoreJob, watch: Watcher | None = None) -> Report:
-        """Restore; see :meth:`cya.engine.protocol.Engine.restore`.
-
-        What is at the destination and not in the backup stays, with ``force``, too.
-
-        :raises EngineError: when something is in the way and ``job.force`` is not set.
-        """
+        """Restore; see :meth:`cya.engine.protocol.Engine.restore`. Each path takes a run of its own."""
         checks.check_directory(job.source, "the source")
         checks.check_directory(job.destination, "the destination")
-        destination = job.destination.resolve()  # once: what it is called may change, or lie in itself
+        job = replace(
+            job, destination=job.destination.resolve()
+        )  # once: what it is called may change, or lie in itself
         chain = served.chain_at(job.source, job.time)
+        lost: list[Lost] = []
+        statistics: dict[str, float] = {}
+        for path in job.paths or (None,):
+            run = self._restored(job, chain, path, watch)
+            lost += run.lost.values()
+            statistics = run.statistics
+        return Report(None, None, job.time, statistics, tuple(lost))
+
+    def _restored(self, job: RestoreJob, chain: Sequence[FileSet], path: Path | None, watch: Watcher | None) -> Run:
         with self._private.reading() as scratch:
             view = scratch / "view"
             view.mkdir()
             served.view_of_volumes(chain, job.source, view)
-            with placed(destination, job.path, force=job.force) as place:
-                run = self._restore_run(job, chain, scratch, place, watch)
-                doing = f"restore of {job.path or job.source}"
-                places = {"destination": destination, "cache": self._private.cache}
+            with placed(job.destination, path, job.existing) as place:
+                run = self._restore_run(job, path, chain, scratch, place, watch)
+                doing = f"restore of {path or job.source}"
+                places = {"destination": job.destination, "cache": self._private.cache}
                 missing = served.missing_volumes(chain, scratch / "archive-dir" / options.NAME)
                 self._raise_if_failed(run, doing, places, missing)
-        return Report(None, None, job.time, run.statistics, tuple(run.lost.values()))
+        return run
 
     def forget_partial(self, served: Sequence[bytes]) -> None:
         """Drop what a killed run left; see :meth:`cya.engine.protocol.Engine.forget_partial`."""
@@ -164,19 +171,25 @@ class Duplicity:
         return run
 
     def _restore_run(
-        self, job: RestoreJob, chain: Sequence[FileSet], scratch: Path, place: Path, watch: Watcher | None
+        self,
+        job: RestoreJob,
+        path: Path | None,
+        chain: Sequence[FileSet],
+        scratch: Path,
+        place: Path,
+        watch: Watcher | None,
     ) -> Run:
         # Duplicity asks for room for two volumes of the size that it would make.
         largest = served.largest_volume(chain, scratch / "view")
         words = [f"--volsize={max(1, -(-largest >> 20))}"]
-        words += self._dialect.path_to_restore(str(job.path)) if job.path is not None else []
+        words += self._dialect.path_to_restore(str(path)) if path is not None else []
         words += ["--numeric-owner"] if job.numeric_owner else []
         words += self._dialect.no_ownership() if os.geteuid() != 0 else []
         run = self._reading_run(
             job.encryption, scratch, job.time, ["restore", *words], [str(place)], _INFO if watch else _NOTICE
         )
         run.base = place
-        options.check_expandable(job.path or "", run.env, "path")
+        options.check_expandable(path or "", run.env, "path")
         progress: Callable[..., Progress | None] = restore_progress()
         for record in run.records():
             moved = progress(record)

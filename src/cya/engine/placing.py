@@ -14,29 +14,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cya.engine import scratch
+from cya.engine.protocol import Existing
 from cya.errors import EngineError
 
 PREFIX = ".cya-restore-"
 
 
 @contextmanager
-def placed(destination: Path, path: Path | None, *, force: bool) -> Iterator[Path]:
+def placed(destination: Path, path: Path | None, existing: Existing) -> Iterator[Path]:
     """Yield an empty or missing place to restore to; when the block ends well, all of it is where it belongs.
 
     :param destination: an existing directory, without symbolic links in its path.
     :param path: relative to the destination, or None for the destination itself.
-    :raises EngineError: when something is in the way and ``force`` is not set, when the path leads out, or when a
-        directory with something in it would have to go.
+    :raises EngineError: when something is in the way and is not to be kept or replaced, when the path leads out, or
+        when a directory with something in it would have to go.
     """
-    if path is not None and (path.is_absolute() or ".." in path.parts or path == Path()):
-        raise EngineError(f"{path}: must be a path within the backup, relative to its root")
-    if not os.access(destination, os.W_OK | os.X_OK, effective_ids=True):
-        raise EngineError(f"{destination}: the destination cannot be written to: no permission, or mounted read-only")
     scratch.remove_stale(destination, PREFIX)
-    _check_way(destination, path)
+    check(destination, path, existing)
     final = destination if path is None else destination / path
-    if _is_in_the_way(final) and not force:
-        raise EngineError(f"{final}: something is there already; choose an empty directory, or force to overwrite it")
     if path is None and not _is_in_the_way(final):
         yield final
         return
@@ -45,23 +40,46 @@ def placed(destination: Path, path: Path | None, *, force: bool) -> Iterator[Pat
         yield new
         try:
             there = new.lstat()
-            _check_kept(new, final)
+            keep = existing == "keep"
+            if not keep:
+                _check_kept(new, final)
             _check_way(destination, path)
             final.parent.mkdir(parents=True, exist_ok=True)
             if path is None:
-                _merge(new, final)
+                _merge(new, final, keep=keep)
             else:
-                _move(new, final)
+                _move(new, final, keep=keep)
         except OSError as error:
             raise EngineError(f"{error.filename or final}: cannot be moved into place: {error.strerror}") from error
-    if path is None:
+    if path is None and not keep:
         _set_attributes(final, there)  # only now: what is beside had to be removed from it
+
+
+def check(destination: Path, path: Path | None, existing: Existing) -> None:
+    """Refuse a destination that a path of a backup cannot, or shall not, go to.
+
+    :raises EngineError: says why.
+    """
+    if path is not None and (path.is_absolute() or ".." in path.parts or path == Path()):
+        raise EngineError(f"{path}: must be a path within the backup, relative to its root")
+    if not os.access(destination, os.W_OK | os.X_OK, effective_ids=True):
+        raise EngineError(f"{destination}: the destination cannot be written to: no permission, or mounted read-only")
+    _check_way(destination, path)
+    final = destination if path is None else destination / path
+    if existing == "refuse" and _is_in_the_way(final):
+        raise EngineError(
+            f"{final}: something is there already; choose an empty directory, or --overwrite to replace it"
+        )
 
 
 def _is_in_the_way(path: Path) -> bool:
     if not os.path.lexists(path):
         return False
-    return path.is_symlink() or not path.is_dir() or any(path.iterdir())
+    return (
+        path.is_symlink()
+        or not path.is_dir()
+        or any(not scratch.is_scratch(each.name, PREFIX) for each in path.iterdir())
+    )
 
 
 def _check_way(destination: Path, path: Path | None) -> None:
@@ -94,9 +112,13 @@ def _check_kept(new: Path, old: Path) -> None:
     os.chmod(new, stat.S_IMODE(mode))
 
 
-def _move(new: Path, old: Path) -> None:
-    """Move ``new`` over ``old``: directories are merged, everything else is replaced."""
+def _move(new: Path, old: Path, *, keep: bool) -> None:
+    """Move ``new`` over ``old``: directories are merged, everything else is replaced, or kept."""
     there = new.lstat()
+    if keep and os.path.lexists(old):
+        if stat.S_ISDIR(there.st_mode) and old.is_dir() and not old.is_symlink():
+            _merge(new, old, keep=True)
+        return
     if not stat.S_ISDIR(there.st_mode):
         if old.is_dir() and not old.is_symlink():
             old.rmdir()
@@ -106,16 +128,16 @@ def _move(new: Path, old: Path) -> None:
     if os.path.lexists(old) and (old.is_symlink() or not old.is_dir()):
         old.unlink()
     if os.path.lexists(old):
-        _merge(new, old)
+        _merge(new, old, keep=keep)
     else:
         os.rename(new, old)
     _set_attributes(old, there)
 
 
-def _merge(new: Path, old: Path) -> None:
+def _merge(new: Path, old: Path, *, keep: bool) -> None:
     os.chmod(new, stat.S_IRWXU)
     for name in os.listdir(new):
-        _move(new / name, old / name)
+        _move(new / name, old / name, keep=keep)
 
 
 def _set_attributes(path: Path, there: os.stat_result) -> None:

@@ -99,16 +99,21 @@ class BackupJob:
     spool: Spool | None = None
 
 
+Existing = Literal["refuse", "keep", "replace"]
+"""What happens to what is at the destination already: the restore does not begin; it stays; it is overwritten, but
+never a directory with something in it by what is none."""
+
+
 @dataclass(frozen=True)
 class RestoreJob:
     """One backup, or a part of it, to be restored.
 
     :ivar source: a directory of Duplicity files that holds exactly one chain, complete up to ``time``.
-    :ivar destination: an existing directory. It becomes the source's root as it was; with ``path``, it receives
-        that path's entry at the same relative place (``etc/passwd`` is restored to ``destination/etc/passwd``).
+    :ivar destination: an existing directory. It becomes the source's root as it was; with ``paths``, it receives their
+        entries at the same relative places (``etc/passwd`` is restored to ``destination/etc/passwd``).
     :ivar time: end time of the backup to restore, seconds since the epoch.
-    :ivar path: relative to the source's root; None restores everything.
-    :ivar force: overwrite what is at the destination; never a directory with something in it by what is none.
+    :ivar paths: relative to the source's root, none within another; none restores everything.
+    :ivar existing: what happens to what is there.
     :ivar numeric_owner: restore by uid and gid and not by name.
     """
 
@@ -116,8 +121,8 @@ class RestoreJob:
     destination: Path
     time: int
     encryption: Encryption
-    path: Path | None = None
-    force: bool = False
+    paths: tuple[Path, ...] = ()
+    existing: Existing = "refuse"
     numeric_owner: bool = False
 
 
@@ -153,6 +158,8 @@ class Report:
     :ivar statistics: Duplicity's own counters, by their names there (``SourceFiles``, ``NewFiles``, …); times in
         seconds, sizes in bytes.
     :ivar lost: files that were left out or are incomplete.
+    :ivar damaged: files of the chain that are missing or damaged, and how; what is lost with them is in ``lost``.
+    :ivar notes: what is to be said once of many files.
     """
 
     kind: Literal["full", "inc"] | None
@@ -160,6 +167,8 @@ class Report:
     end: int
     statistics: dict[str, float] = field(default_factory=dict)
     lost: tuple[Lost, ...] = ()
+    damaged: tuple[Lost, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,8 @@ class Engine(Protocol):
     """Makes and reads increments. All methods block; Ctrl-C ends them with nothing of theirs left running."""
 
     name: str
+    restores_damaged: bool
+    """Whether it restores what is left of a chain of which files are missing or damaged."""
 
     def backup(self, job: BackupJob, watch: Watcher | None = None) -> Report:
         """Make one increment.
@@ -202,13 +213,14 @@ class Engine(Protocol):
         """
 
     def restore(self, job: RestoreJob, watch: Watcher | None = None) -> Report:
-        """Restore a backup or one path of it. It waits for no backup, and writes nowhere but at the destination.
+        """Restore a backup or some paths of it. It waits for no backup, and writes nowhere but at the destination.
 
-        What is at the destination and not in the backup stays, with ``force``, too.
+        What is at the destination and not in the backup stays in any case. A report of ``damaged`` files is made only
+        by an engine that :attr:`restores_damaged`.
 
         :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
-        :raises NotInBackup: when no backup ends at ``job.time``, or it does not hold ``job.path``.
-        :raises EngineError: when something is in the way and ``job.force`` is not set.
+        :raises NotInBackup: when no backup ends at ``job.time``, or it does not hold one of ``job.paths``.
+        :raises EngineError: when something is in the way and ``job.existing`` is "refuse".
         :raises IntegrityError: when a file of the chain is missing or damaged.
         """
 

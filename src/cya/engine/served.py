@@ -19,16 +19,18 @@ _APART = os.fsencode(options.PREFIX)
 _VOLUME = re.compile(rb"^Volume (\d{1,9}):", re.M)
 
 
-def sets_in(directory: Path) -> tuple[FileSet, ...]:
+def sets_in(directory: Path, *, damaged_too: bool = False) -> tuple[FileSet, ...]:
     """Return the increments in a directory that have a manifest or a sigtar, by end time.
 
+    :param damaged_too: also those of which there is anything else.
     :raises EngineError: when the directory cannot be read.
     """
     try:
         found = os.listdir(os.fsencode(directory))
     except OSError as error:
         raise EngineError(f"{directory}: cannot be read: {error.strerror}; is it there, and mounted?") from error
-    return tuple(files for files in collect(found).sets if files.metadata)
+    sets = collect(found).sets
+    return tuple(files for files in sets if files.metadata or (damaged_too and files.volumes))
 
 
 def check_served(sets: Iterable[FileSet], directory: Path) -> None:
@@ -108,13 +110,14 @@ def named(directory: Path) -> None:
         raise EngineError(f"{directory}: a file cannot be renamed: {error.strerror}") from error
 
 
-def chain_at(directory: Path, time: int) -> tuple[FileSet, ...]:
+def chain_at(directory: Path, time: int, *, damaged_too: bool = False) -> tuple[FileSet, ...]:
     """Return the chain up to the backup that ends at ``time``, the full first.
 
+    :param damaged_too: also increments of which only volumes are there.
     :raises NotInBackup: when no backup ends then.
     :raises IntegrityError: when increments before it are missing.
     """
-    sets = {Increment(files.start, files.end): files for files in sets_in(directory)}
+    sets = {Increment(files.start, files.end): files for files in sets_in(directory, damaged_too=damaged_too)}
     wanted = [increment for increment in sets if increment.end == time]
     if not wanted:
         last = max((increment.end for increment in sets), default=None)

@@ -115,6 +115,15 @@ class TarReader:
         :raises TarError: when they are cut off.
         :raises RuntimeError: when there is no current member, or its data were taken.
         """
+        for piece in self.pieces():
+            write(piece)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the data of the current member, once; what is not taken of it is skipped later.
+
+        :raises TarError: when they are cut off.
+        :raises RuntimeError: when there is no current member, or its data were taken.
+        """
         if self._taken:
             raise RuntimeError("no current member, or its data were taken")
         self._taken = True
@@ -125,7 +134,7 @@ class TarReader:
             self._at += len(piece)
             self._left -= len(piece)
             self._skip -= len(piece)
-            write(piece)
+            yield piece
 
     @property
     def _offset(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from isal import igzip_lib, isal_zlib
 
@@ -23,6 +23,17 @@ _PIECE = 1 << 16
 
 # The stubs take it for an instance.
 _BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, igzip_lib.error)  # type: ignore[assignment]
+
+
+class Readable(Protocol):
+    """A file."""
+
+    @property
+    def name(self) -> object:
+        """What it is called."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes."""
 
 
 class SignaturesDamaged(ValueError):
@@ -42,7 +53,7 @@ def member(deflated: bytes | memoryview, crc: int, length: int) -> tuple[bytes, 
 class MemberReader:
     """Reads all of a gzip file, and remembers where its members began."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self._members = _members(file)
         self._ahead = b""
@@ -121,7 +132,7 @@ def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
     return b"".join(parts)
 
 
-def _members(file: BinaryIO, place: int = 0) -> Iterator[tuple[int | None, bytes]]:
+def _members(file: Readable, place: int = 0) -> Iterator[tuple[int | None, bytes]]:
     """Yield the content in pieces, and with the first of each member where that begins.
 
     The checksum of a member is looked at with its last piece, before that is yielded; a member that we made is one

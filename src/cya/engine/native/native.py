@@ -1,7 +1,4 @@
-"""The native engine: makes increments in Duplicity's format by itself, on all cores.
-
-Reading is left to stock duplicity.
-"""
+"""The native engine: makes and restores increments in Duplicity's format by itself, on all cores."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from cya.engine.native import dry_run, virtual
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.index import IndexDamaged
 from cya.engine.native.making import Making
+from cya.engine.native.reading import reader
 from cya.engine.native.scan import Scan
 from cya.engine.native.state import State, Store
 from cya.engine.private import Private
@@ -34,6 +32,7 @@ class Native:
     """
 
     name = "native"
+    restores_damaged = True
 
     def __init__(self, reader: Duplicity, cache: Path, gnupg_home: Path | None = None) -> None:
         """Take note of where things are; nothing is run or made yet.
@@ -97,7 +96,7 @@ class Native:
 
     def restore(self, job: RestoreJob, watch: Watcher | None = None) -> Report:
         """Restore; see :meth:`cya.engine.protocol.Engine.restore`."""
-        return self._reader.restore(job, watch)
+        return reader.restore(job, self._private, self._gnupg_home, watch)
 
     def forget_partial(self, served: Sequence[bytes]) -> None:
         """Drop what a killed run left; see :meth:`cya.engine.protocol.Engine.forget_partial`."""

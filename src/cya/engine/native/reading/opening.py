@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.members import MemberReader, SignaturesDamaged
 from cya.errors import DecryptionFailed, IntegrityError
-from cya.format.openpgp_packets import Piece, gathered
+from cya.format.openpgp_packets import gathered
 from cya.format.openpgp_reader import MessageDamaged, NotForUs, WrongPassphrase, decrypted
 from cya.format.string_to_key import StringToKey
 
@@ -24,11 +25,15 @@ class FileDamaged(ValueError):
 
 
 class Opener:
-    """Opens files, and remembers the keys that it made: those of a run have the same way of making one."""
+    """Opens files, and remembers the keys that it made: those of a run have the same way of making one.
+
+    :ivar consumed: bytes read from files as they are stored; whoever watches sets it back.
+    """
 
     def __init__(self, passphrase: str | None, gpg: Gpg) -> None:
         self._passphrase, self._gpg = passphrase, gpg
         self._keys: dict[tuple[StringToKey, int], bytes] = {}
+        self.consumed = 0
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[Read]:
@@ -40,13 +45,12 @@ class Opener:
         :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
         """
         try:
-            with open(path, "rb", buffering=0) as file:
+            with _Counted(path, self) as file:
                 if path.suffix == ".gpg":
                     with self._message(path, file.read) as read:
                         yield read
                 elif path.suffix == ".gz":
-                    with open(path, "rb") as packed:
-                        yield _told(MemberReader(packed).read)
+                    yield _told(MemberReader(file).read)
                 else:
                     yield file.read
         except OSError as error:
@@ -110,6 +114,19 @@ class Opener:
             key = how.key(self._passphrase.encode("utf-8", "surrogateescape"), size)
             self._keys[how, size] = key
         return key
+
+
+class _Counted(io.FileIO):
+    """A file of which it is counted how much is read."""
+
+    def __init__(self, path: Path, opener: Opener) -> None:
+        super().__init__(path, "rb")
+        self._opener = opener
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size) or b""
+        self._opener.consumed += len(data)
+        return data
 
 
 def digest_of(path: Path, algorithm: str) -> str:

@@ -1,0 +1,157 @@
+"""Brings what one volume holds to the destination, or, where more is needed for a file, to the working directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from cya.engine.native.reading.actions import Action, Actions
+from cya.engine.native.reading.outcome import DIRECTORY, MADE, Outcome
+from cya.engine.native.reading.parts import Part, Range, own_file, packed
+from cya.engine.native.reading.runs import RunWriter
+from cya.engine.native.reading.spill import PieceRun, Spill
+from cya.engine.native.reading.target import FATAL, Kept, Target, told, write_all
+from cya.engine.native.reading.volume import Wanted
+from cya.errors import EngineError
+from cya.format.difftar import Entry, What
+from cya.format.tar_reader import Member
+
+_REGULAR, _DIRECTORY = b"0", b"5"
+_SMALL = 1 << 20
+"""Bytes up to which what has to be patched is not worth a file of its own."""
+
+
+class Source(Protocol):
+    """Entries in the order of their keys, and the data of each."""
+
+    def __iter__(self) -> Iterator[tuple[Entry, Member]]:
+        """Yield the entries."""
+
+    def data(self) -> Iterator[bytes]:
+        """Yield the data of the entry, once."""
+
+
+class Extract:
+    """Extracts one volume."""
+
+    def __init__(
+        self, increment: int, label: str, actions: Actions, wanted: Wanted, target: Target, work: Path
+    ) -> None:
+        """Write nothing yet.
+
+        :param increment: its number in the chain.
+        :param label: the volume's, for names in the working directory.
+        """
+        self._increment, self._actions, self._wanted = increment, actions, wanted
+        self._target, self._work = target, work
+        self._spill = Spill(work, f"spill-{label}")
+        self._directories = RunWriter(work / f"directories-{label}")
+        self._made = RunWriter(work / f"made-{label}")
+        self._parts = RunWriter(work / f"parts-{label}")
+        self._run: PieceRun | None = None
+        self.outcome = Outcome()
+        target.made = lambda key: self._made.add(key, MADE)
+
+    def extract(self, entries: Source, tick: Callable[[], None]) -> Outcome:
+        """Extract all entries.
+
+        :raises FileDamaged, DecryptionFailed: see :class:`cya.engine.native.reading.volume.Entries`.
+        :raises EngineError: when nothing can be written any more.
+        """
+        kept = self._target.kept
+        for found, member in entries:
+            if self._run is not None and self._run.key != found.key:
+                self._end_run()
+            action = self._actions.of(found.key)
+            if action is not Action.SKIP and found.what is not What.DELETED:
+                self._one(found, member, action, entries)
+            tick()
+        if self._run is not None:
+            self._end_run()
+        self._spill.close()
+        outcome = self.outcome
+        outcome.kept += self._target.kept - kept
+        for writer in (self._directories, self._made, self._parts):
+            if (path := writer.close()) is not None:
+                outcome.runs.append(path.name)
+        return outcome
+
+    def _one(self, found: Entry, member: Member, action: Action, entries: Source) -> None:
+        self.outcome.entries += 1
+        if self._wanted.keys and (number := self._wanted.number(found.key)) is not None:
+            self.outcome.seen.add(number)
+        try:
+            if member.kind != _REGULAR:
+                self._other(found, member)
+            elif (found.what is What.DIFF) != (action is Action.DELTA):
+                self.lose(found.key, "the archive holds changes of it, but nothing that they could apply to")
+            elif found.piece:
+                self._piece(found, member, entries)
+            elif action is Action.FINAL:
+                with self._target.file(found.key, member) as fd:
+                    self.outcome.size += _written(fd, entries.data())
+                self.outcome.files += 1
+            else:
+                self._part(found, member, entries)
+        except Kept:
+            pass
+        except OSError as error:
+            self._failed(found.key, error)
+
+    def _other(self, found: Entry, member: Member) -> None:
+        if found.what is not What.SNAPSHOT or found.piece:
+            self.lose(found.key, "the archive holds something of it that cannot be")
+        elif member.kind == _DIRECTORY:
+            self._target.directory(found.key)
+            self._directories.add(found.key, DIRECTORY + msgspec.msgpack.encode(member))
+        elif found.key:
+            self._target.other(found.key, member)
+
+    def _part(self, found: Entry, member: Member, entries: Source) -> None:
+        """Keep a file or a delta until all that belongs to it is there."""
+        delta = found.what is What.DIFF
+        if delta or member.size <= _SMALL:
+            where = self._spill.add(entries.data())
+        else:
+            name = own_file(self._increment, found.key)
+            with self._spill.own(name) as fd:
+                os.ftruncate(fd, 0)
+                where = Range(name, 0, _written(fd, entries.data()))
+        self._parts.add(found.key, packed(Part(self._increment, delta, 0, 0, where, member)))
+
+    def _piece(self, found: Entry, member: Member, entries: Source) -> None:
+        if self._run is None:
+            self._run = PieceRun(found, member, self._increment, self._spill)
+        elif self._run.last + 1 != found.piece:
+            self._run.broken = True
+        self._run.add(found.piece, member.size, entries.data())
+
+    def _end_run(self) -> None:
+        """Take note of the pieces of a file."""
+        run, self._run = self._run, None
+        assert run is not None  # noqa: S101 asked before
+        if run.broken:
+            self.lose(run.key, "a piece of it is missing in the archive")
+            return
+        self._parts.add(run.key, packed(run.ended()))
+
+    def lose(self, key: bytes, reason: str) -> None:
+        """Take note that a path is not restored as it should be."""
+        self.outcome.lost.append((key, reason))
+
+    def _failed(self, key: bytes, error: OSError) -> None:
+        if error.errno in FATAL:
+            raise EngineError(f"the destination cannot be written to: {error.strerror}; restore again") from error
+        self.lose(key, told(error))
+
+
+def _written(fd: int, data: Iterator[bytes]) -> int:
+    size = 0
+    for piece in data:
+        write_all(fd, piece)
+        size += len(piece)
+    return size

@@ -1,0 +1,30 @@
+"""What a worker says of a task that is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+DIRECTORY, MADE = b"D", b"M"
+"""The first byte of records of directories: with its attributes; or only that it was made."""
+
+
+@dataclass
+class Outcome:
+    """What was done.
+
+    :ivar entries: seen that count.
+    :ivar files: regular files that have their place.
+    :ivar size: bytes in these.
+    :ivar kept: things that were at the destination and stay.
+    :ivar lost: keys, and why they are not restored as they should be.
+    :ivar runs: names of the runs that were written into the working directory.
+    :ivar seen: numbers of the wanted keys of which there was something that counts.
+    """
+
+    entries: int = 0
+    files: int = 0
+    size: int = 0
+    kept: int = 0
+    lost: list[tuple[bytes, str]] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)

@@ -1,0 +1,187 @@
+"""Restores: what :meth:`cya.engine.protocol.Engine.restore` of the native engine does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from cya import clock
+from cya.engine import checks, placing, scratch, served
+from cya.engine.native.gpg import Gpg
+from cya.engine.native.reading import tasks
+from cya.engine.native.reading.crew import Alone, Crew, Workers
+from cya.engine.native.reading.opening import Opener
+from cya.engine.native.reading.owners import Owners
+from cya.engine.native.reading.restoring import Restored, Restoring
+from cya.engine.native.reading.steps import Step, Volume, steps
+from cya.engine.native.reading.supply import Here, Supply
+from cya.engine.native.reading.target import Existing, Target
+from cya.engine.private import Private
+from cya.engine.protocol import Lost, Progress, Report, RestoreJob, Watcher
+from cya.errors import DecryptionFailed, NotInBackup
+from cya.format.collection import FileSet
+from cya.format.tar_reader import Member
+
+_FEW = 1 << 23
+"""Bytes in volumes that are not worth starting processes for."""
+_EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE}
+
+
+def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: Watcher | None) -> Report:
+    """Restore; see :meth:`cya.engine.protocol.Engine.restore`."""
+    started = time.time()
+    checks.check_directory(job.source, "the source")
+    checks.check_directory(job.destination, "the destination")
+    destination = job.destination.resolve()
+    scratch.remove_stale(destination, placing.PREFIX)
+    for path in job.paths or (None,):
+        placing.check(destination, path, job.existing)
+    chain = served.chain_at(job.source, job.time, damaged_too=True)
+    root = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        owners = Owners(numeric=job.numeric_owner)
+        with closing(Target(root, _EXISTING[job.existing], owners, "own")) as target:
+            with private.reading() as private_scratch, scratch.held(destination, placing.PREFIX) as work:
+                restored, top = _restored(job, chain, root, target, work, private_scratch, gnupg_home, watch)
+            if top is not None:  # only now: the working directory had to be removed from it
+                target.dress(root, top)
+    finally:
+        os.close(root)
+    restored.not_owned += owners.not_given
+    return _report(job, restored, started)
+
+
+def _restored(
+    job: RestoreJob,
+    chain: Sequence[FileSet],
+    root: int,
+    target: Target,
+    work: Path,
+    private_scratch: Path,
+    gnupg_home: Path | None,
+    watch: Watcher | None,
+) -> tuple[Restored, Member | None]:
+    opener = Opener(job.encryption.passphrase, Gpg(private_scratch, gnupg_home))
+    known, restored = _read(chain, job.source, opener)
+    wanted = sorted(os.fsencode(path).replace(b"/", b"\0") for path in job.paths)
+    setting = tasks.Setting(
+        target=root,
+        work=str(work),
+        own=work.name.removeprefix(placing.PREFIX),
+        channel=-1,
+        wanted=wanted,
+        existing=_EXISTING[job.existing],
+        numeric=job.numeric_owner,
+        passphrase=job.encryption.passphrase,
+        gnupg_home=str(gnupg_home) if gnupg_home else None,
+        temporary=str(private_scratch),
+    )
+    supply = Here(job.source)
+    volumes = [volume for step in known for volume in step.volumes if volume.may_hold(wanted)]
+    sizes = {volume: _size(supply, volume) for volume in volumes}
+    told = _Progress(watch, sum(size * (2 if volume.increment else 1) for volume, size in sizes.items()))
+    with closing(_crew(setting, list(sizes.values()), told.tick)) as crew:
+        restoring = Restoring(known, supply, crew, work, wanted, restored, told.moved)
+        top = restoring.restore(target, keep=job.existing == "keep")
+    _check_found(wanted, restored, job)
+    return restored, top
+
+
+def _read(chain: Sequence[FileSet], directory: Path, opener: Opener) -> tuple[list[Step], Restored]:
+    """Read the manifests.
+
+    :raises DecryptionFailed: when none can be decrypted, nor anything else.
+    """
+    known, restored = [], Restored()
+    for step, wrong in steps(chain, directory, opener):
+        known.append(step)
+        if wrong is not None:
+            name = (
+                step.files.manifest.decode() if step.files.manifest else f"the manifest of {clock.iso(step.files.end)}"
+            )
+            restored.damaged[name] = wrong
+    locked = [step.locked for step in known if step.locked]
+    if locked and not any(step.known for step in known):
+        _probe(chain, directory, opener, locked[0])
+    return known, restored
+
+
+def _probe(chain: Sequence[FileSet], directory: Path, opener: Opener, reason: str) -> None:
+    """Tell a manifest that is damaged from a passphrase that is wrong: then nothing else can be read, either."""
+    for files in chain:
+        for name in (files.sigtar, *files.volumes.values()):
+            if name is not None:
+                try:
+                    with opener.opened(directory / name.decode()):
+                        return
+                except (DecryptionFailed, ValueError):
+                    break
+    raise DecryptionFailed(reason)
+
+
+def _crew(setting: tasks.Setting, sizes: Sequence[int], tick: Callable[[tasks.Tick], None]) -> Crew:
+    workers = min(len(sizes), len(os.sched_getaffinity(0)))
+    if workers < 2 or sum(sizes) < _FEW:
+        return Alone(setting, tick)
+    return Workers(setting, workers, tick)
+
+
+def _size(supply: Supply, volume: Volume) -> int:
+    path = supply.path(volume.name)
+    try:
+        return path.stat().st_size if isinstance(path, Path) else 0
+    except OSError:
+        return 0
+
+
+def _check_found(wanted: Sequence[bytes], restored: Restored, job: RestoreJob) -> None:
+    missing = [key for number, key in enumerate(wanted) if number not in restored.seen]
+    for key in missing:
+        if not any(lost == key or lost.startswith(key + b"\0") for lost in restored.lost):
+            path = os.fsdecode(key.replace(b"\0", b"/"))
+            raise NotInBackup(f"{path}: is not in the backup of {clock.iso(job.time)}; paths are relative to the source")
+
+
+def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
+    ended = time.time()
+    statistics = {
+        "StartTime": started,
+        "EndTime": ended,
+        "ElapsedTime": ended - started,
+        "RestoredFiles": restored.files,
+        "RestoredFileSize": restored.size,
+        "KeptFiles": restored.kept,
+    }
+    lost = (Lost(os.fsdecode(key.replace(b"\0", b"/")) or ".", reason) for key, reason in sorted(restored.lost.items()))
+    damaged = (Lost(name, reason) for name, reason in sorted(restored.damaged.items()))
+    notes = []
+    if restored.not_owned:
+        notes.append(
+            f"{restored.not_owned:,} files belong to you and not to whom they did: only root can give them away"
+        )
+    if restored.kept:
+        notes.append(f"{restored.kept:,} files were there already, and stay as they are; --overwrite replaces them")
+    return Report(None, None, job.time, statistics, tuple(lost), tuple(damaged), tuple(notes))
+
+
+class _Progress:
+    """Tells who looks on how far a restore is."""
+
+    def __init__(self, watch: Watcher | None, total: int) -> None:
+        self._watch, self._total = watch, total
+        self._consumed = self._files = 0
+
+    def tick(self, tick: tasks.Tick) -> None:
+        self._consumed += tick.consumed
+        self._say()
+
+    def moved(self, restored: Restored, _volume: Volume | None) -> None:
+        self._files = restored.files
+        self._say()
+
+    def _say(self) -> None:
+        if self._watch is not None:
+            self._watch(Progress(min(self._consumed, self._total), self._total, "bytes", self._files))

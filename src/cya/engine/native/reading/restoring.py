@@ -1,0 +1,262 @@
+"""Restores one backup: looks what the increments say, decides what counts, brings all of it to the destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+import msgspec
+
+from cya.engine.native.reading import parts, runs, tasks
+from cya.engine.native.reading.assemble import Group
+from cya.engine.native.reading.crew import Crew
+from cya.engine.native.reading.directories import dress
+from cya.engine.native.reading.plan import Plan
+from cya.engine.native.reading.steps import Step, Volume
+from cya.engine.native.reading.supply import Supply
+from cya.engine.native.reading.target import Target
+from cya.errors import DecryptionFailed
+from cya.format.tar_reader import Member
+
+_PER_TASK = 256
+_SHORT = 1 << 23
+
+
+@dataclass
+class Restored:
+    """What became of a restore.
+
+    :ivar lost: keys, and why they are not restored as they should be.
+    :ivar damaged: names of files of the chain that are missing or damaged, and how.
+    :ivar not_owned: number of things that only root could have given their owner.
+    :ivar seen: numbers of the wanted keys of which there is something.
+    """
+
+    files: int = 0
+    size: int = 0
+    kept: int = 0
+    not_owned: int = 0
+    lost: dict[bytes, str] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
+
+
+class Restoring:
+    """Restores one backup."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        supply: Supply,
+        crew: Crew,
+        work: Path,
+        wanted: Sequence[bytes],
+        restored: Restored,
+        watch: Callable[[Restored, Volume | None], None],
+    ) -> None:
+        """Take note of what there is.
+
+        :param work: the working directory, on the destination's file system.
+        :param wanted: keys; none for everything.
+        :param restored: is filled.
+        """
+        self._steps, self._supply, self._crew, self._work = steps, supply, crew, work
+        self._wanted, self._watch = wanted, watch
+        self._plan = Plan(work, len(steps))
+        self._volumes = [volume for step in steps for volume in step.volumes if volume.may_hold(wanted)]
+        self._by_label = {volume.label: volume for volume in self._volumes}
+        self._unknown = [Volume(s.number, 0, s.files.manifest or b"a manifest") for s in steps if not s.known]
+        """They stand for all that an increment may hold of which the manifest is missing."""
+        self._scanned: dict[Volume, list[str]] = {}
+        self._bad: dict[Volume, str] = {}
+        self._runs: list[str] = []
+        self._opened = False
+        self._locked: str | None = next((step.locked for step in steps if step.locked), None)
+        self._restored = restored
+
+    def restore(self, target: Target, *, keep: bool) -> Member | None:
+        """Restore; return what attributes the destination should have, once all is done.
+
+        :raises DecryptionFailed: when nothing at all can be decrypted.
+        :raises EngineError: when nothing can be written any more.
+        """
+        if len(self._steps) > 1 or not self._steps[0].known:
+            self._look()
+        self._extract()
+        self._assemble()
+        return dress(self._chosen("directories"), self._chosen("made"), target, self._restored, keep=keep)
+
+    def _look(self) -> None:
+        """Look what the increments hold, and plan."""
+        for task, answer in self._crew.do(self._scans()):
+            if isinstance(answer, tasks.Done):
+                self._scanned[self._of(task)] = answer.runs
+            else:
+                self._is_bad(self._of(task), answer)
+        events: dict[int, list[Path]] = {}
+        for volume, names in self._scanned.items():
+            events.setdefault(volume.increment, []).extend(self._work / name for name in names)
+        for volume in [volume for volume in self._bad if volume.increment] + self._unknown:
+            told = self._tell(volume, extract=False)
+            if told is not None:
+                events.setdefault(volume.increment, []).extend(self._work / name for name in told.runs)
+            else:
+                self._nameless(volume)
+        self._plan.make(events)
+        for key, _ in runs.read(self._plan.lost):
+            self._lose(key)
+
+    def _scans(self) -> Iterator[tasks.AnyTask | None]:
+        for volume in self._volumes:
+            if volume.increment or not self._steps[0].known:
+                path = yield from self._path(volume)
+                if path is not None:
+                    yield tasks.Scan(label=volume.label, path=str(path), digest=volume.digest)
+
+    def _extract(self) -> None:
+        """Bring to the destination what counts; what has to be put together to the working directory."""
+        for task, answer in self._crew.do(self._extracts()):
+            volume = self._of(task)
+            if isinstance(answer, tasks.Done):
+                self._opened = True
+                self._note(answer)
+                self._runs += answer.runs
+                self._watch(self._restored, volume)
+            else:
+                self._is_bad(volume, answer)
+            self._supply.release(volume.name)
+        if self._locked and not self._opened:
+            raise DecryptionFailed(self._locked)
+        for volume in [*self._bad, *self._unknown]:
+            told = self._tell(volume, extract=True)
+            if told is not None:
+                self._runs += told.runs
+                reason = f"{volume.name.decode()} is damaged or missing"
+                self._note(msgspec.structs.replace(told, lost=[(key, why or reason) for key, why in told.lost]))
+            elif not volume.increment and volume not in self._unknown:
+                self._nameless(volume)
+
+    def _extracts(self) -> Iterator[tasks.AnyTask | None]:
+        for volume in self._volumes:
+            if volume in self._bad:
+                continue
+            path = yield from self._path(volume)
+            if path is not None:
+                run = self._plan.actions(volume.increment)
+                yield tasks.Extract(
+                    label=volume.label,
+                    path=str(path),
+                    digest=volume.digest,
+                    increment=volume.increment,
+                    actions=run.name if run is not None else None,
+                    proved=volume in self._scanned,
+                )
+
+    def _assemble(self) -> None:
+        """Put together what has parts."""
+        for _, answer in self._crew.do(self._assemblies()):
+            if isinstance(answer, tasks.Done):
+                self._note(answer)
+                self._runs += answer.runs
+                self._watch(self._restored, None)
+
+    def _assemblies(self) -> Iterator[tasks.AnyTask]:
+        groups: list[Group] = []
+        size = number = 0
+        for group in self._groups():
+            groups.append(group)
+            size += sum(part.where.length for part in group.parts)
+            if len(groups) == _PER_TASK or size > _SHORT:
+                yield tasks.Assemble(label=f"assemble-{number}", groups=groups)
+                groups, size, number = [], 0, number + 1
+        if groups:
+            yield tasks.Assemble(label=f"assemble-{number}", groups=groups)
+
+    def _groups(self) -> Iterator[Group]:
+        """Yield the paths of which all parts are there."""
+        expected = runs.read(self._plan.expected)
+        awaited = next(expected, None)
+        for key, found in groupby(runs.merged(self._chosen("parts")), key=itemgetter(0)):
+            there = [parts.unpacked(value) for _, value in found]
+            while awaited is not None and awaited[0] < key:
+                self._lose(awaited[0])
+                awaited = next(expected, None)
+            of = {part.increment for part in there}
+            if awaited is not None and awaited[0] == key:
+                whole = of == set(msgspec.msgpack.decode(awaited[1], type=list[int]))
+                awaited = next(expected, None)
+            else:
+                whole = len(of) == 1
+            if not whole:
+                self._lose(key)
+            elif key not in self._restored.lost:
+                yield Group(key, there)
+        while awaited is not None:
+            self._lose(awaited[0])
+            awaited = next(expected, None)
+
+    def _lose(self, key: bytes) -> None:
+        self._restored.lost.setdefault(key, "something of it is missing in the archive")
+
+    def _path(self, volume: Volume) -> Generator[None, None, Path | None]:
+        """Return where a volume is; None when it is missing. Yields as long as it is on its way."""
+        while (path := self._supply.path(volume.name)) is ...:
+            yield None
+        if path is None:
+            self._is_bad(volume, tasks.Damaged("is missing", locked=False))
+        return path
+
+    def _tell(self, volume: Volume, *, extract: bool) -> tasks.Done | None:
+        """Have the sigtar tell what a volume held that is not there; None where there is no sigtar that could."""
+        step = self._steps[volume.increment]
+        path = self._supply.now(step.files.sigtar) if step.files.sigtar else None
+        if path is None:
+            return None
+        run = self._plan.actions(volume.increment)
+        scanned = [name for each, names in self._scanned.items() if each.increment == step.number for name in names]
+        task = tasks.Missing(
+            label=f"{volume.label}-missing",
+            path=str(path),
+            first=volume.first,
+            last=volume.last,
+            increment=volume.increment,
+            actions=run.name if run is not None else None,
+            extract=extract,
+            besides=[] if step.known else scanned,
+        )
+        for _, answer in self._crew.do([task]):
+            if isinstance(answer, tasks.Done):
+                return answer
+            self._restored.damaged[path.name] = answer.reason
+        return None
+
+    def _is_bad(self, volume: Volume, answer: tasks.Damaged) -> None:
+        self._bad[volume] = answer.reason
+        self._restored.damaged[volume.name.decode()] = answer.reason
+        if answer.locked:
+            self._locked = self._locked or answer.reason
+
+    def _nameless(self, volume: Volume) -> None:
+        """Take note that files are lost of which nobody knows the names."""
+        first, last = (key.replace(b"\0", b"/") for key in (volume.first or b".", volume.last or b"the end"))
+        words = f"which files between these two are lost cannot be told: {volume.name.decode()} and the sigtar are bad"
+        self._restored.lost[first + " … ".encode() + last] = words
+
+    def _note(self, answer: tasks.Done) -> None:
+        restored = self._restored
+        restored.files += answer.files
+        restored.size += answer.size
+        restored.kept += answer.kept
+        restored.not_owned += answer.not_owned
+        restored.seen.update(answer.seen)
+        for key, reason in answer.lost:
+            restored.lost.setdefault(key, reason)
+
+    def _chosen(self, kind: str) -> list[Path]:
+        return [self._work / name for name in self._runs if name.startswith(f"{kind}-")]
+
+    def _of(self, task: tasks.AnyTask) -> Volume:
+        return self._by_label[task.label]

@@ -1,0 +1,130 @@
+"""What workers are told to do, and what they answer; it travels as msgpack."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cya.engine.native.reading.assemble import Group
+
+
+class Task(msgspec.Struct, frozen=True, tag=True):
+    """Something to be done.
+
+    :ivar label: of its own, for names of files in the working directory.
+    """
+
+    label: str
+
+
+class Scan(Task, frozen=True, kw_only=True):
+    """Look what a volume of an increment holds.
+
+    :ivar digest: algorithm and hexadecimal digits; None where the manifest is missing.
+    """
+
+    path: str
+    digest: tuple[str, str] | None
+
+
+class Extract(Task, frozen=True, kw_only=True):
+    """Bring the content of a volume to the destination.
+
+    :ivar increment: number in the chain.
+    :ivar actions: name of the run of the increment's actions.
+    :ivar proved: it has been read and found to be whole already.
+    """
+
+    path: str
+    digest: tuple[str, str] | None
+    increment: int
+    actions: str | None
+    proved: bool
+
+
+class Missing(Task, frozen=True, kw_only=True):
+    """Tell from an increment's sigtar what a volume held that is not there.
+
+    :ivar first, last: its keys; None is the end of all.
+    :ivar extract: bring to the destination what can be; else say what happened to the paths.
+    :ivar besides: names of runs of events: paths in them are not missing.
+    """
+
+    path: str
+    first: bytes
+    last: bytes | None
+    increment: int
+    actions: str | None
+    extract: bool
+    besides: list[str]
+
+
+class Assemble(Task, frozen=True, kw_only=True):
+    """Make files of parts."""
+
+    groups: list[Group]
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    """What a worker says."""
+
+
+class Tick(Answer, frozen=True):
+    """How far a task is: bytes read since the last time, files and bytes written."""
+
+    consumed: int
+
+
+class Done(Answer, frozen=True):
+    """A task is done; see :class:`cya.engine.native.reading.outcome.Outcome`.
+
+    :ivar seen: numbers of the wanted keys of which there was something.
+    """
+
+    files: int
+    size: int
+    kept: int
+    not_owned: int
+    lost: list[tuple[bytes, str]]
+    runs: list[str]
+    seen: list[int]
+
+
+class Damaged(Answer, frozen=True):
+    """The file is missing or damaged; ``locked`` when it could not be decrypted."""
+
+    reason: str
+    locked: bool
+
+
+class Failed(Answer, frozen=True):
+    """The worker cannot go on: name of the error's class, and its message."""
+
+    kind: str
+    message: str
+
+
+AnyTask = Scan | Extract | Missing | Assemble
+AnyAnswer = Tick | Done | Damaged | Failed
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What a worker has to know.
+
+    :ivar target: descriptor of the destination; -1: nothing is written there.
+    :ivar work: the working directory.
+    :ivar own: a word of its own.
+    :ivar channel: descriptor by which it is told, and answers.
+    :ivar wanted: keys; none for everything.
+    :ivar temporary: a private directory, for gpg.
+    """
+
+    target: int
+    work: str
+    own: str
+    channel: int
+    wanted: list[bytes]
+    existing: int
+    numeric: bool
+    passphrase: str | None
+    gnupg_home: str | None
+    temporary: str

@@ -1,0 +1,36 @@
+"""A worker process: does tasks as it is told, until it is told no more. When its parent is gone, so is the worker."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+import msgspec
+
+from cya.engine.native.reading import tasks
+from cya.engine.native.reading.perform import Performer
+from cya.errors import CyaError
+
+
+def main() -> int:
+    """Run: ``python -m cya.engine.native.reading.worker``, with a :class:`tasks.Setting` on its standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    setting = msgspec.json.decode(sys.stdin.buffer.read(), type=tasks.Setting)
+    channel: Connection = Connection(setting.channel)
+    encode, decoder = msgspec.msgpack.encode, msgspec.msgpack.Decoder(tasks.AnyTask)
+    performer = Performer(setting, lambda tick: channel.send_bytes(encode(tick)))
+    try:
+        while True:
+            task: tasks.AnyTask = decoder.decode(channel.recv_bytes())
+            try:
+                answer: tasks.AnyAnswer = performer.perform(task)
+            except CyaError as error:
+                answer = tasks.Failed(type(error).__name__, str(error))
+            channel.send_bytes(encode(answer))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
