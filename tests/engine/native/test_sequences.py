@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cya.engine.protocol import BackupJob, Encryption
+from cya.client.restore import without_those_within
+from cya.engine.native.reading import reader
+from cya.engine.protocol import BackupJob, Encryption, RestoreJob
 from cya.engine.registry import engine_named
 from tests import stock
 from tests.engine.native.trees import Living, Picture, picture
@@ -43,6 +46,7 @@ class Sequence:
         self.tree = Living(place / "source", seed)
         self.seen: dict[int, Picture] = {}
         self.now = START
+        self.random = random.Random(seed)
 
     def step(self, engine: str, before: str) -> None:
         """Make an increment, after removing what is named of the cache."""
@@ -86,6 +90,28 @@ class Sequence:
             restored = self.place / f"restored {time}"
             self.duplicity(version, "restore", f"--time={time}", url, str(restored))
             assert picture(restored) == was, f"{time} by {version}"
+            self.restore_natively(time, was, crew=number % 2 == 0)
+
+    def restore_natively(self, time: int, was: Picture, *, crew: bool) -> None:
+        """The native engine restores the same, with and without processes, and single paths."""
+        reader._FEW = 0 if crew else 1 << 40
+        engine = engine_named("native", self.place / "reader", self.home)
+        place = self.place / f"natively {time}"
+        place.mkdir()
+        report = engine.restore(RestoreJob(self.target, place, time, self.encryption))
+        assert (report.lost, report.damaged) == ((), ())
+        assert picture(place) == was, f"{time} natively"
+        some = self.random.sample(sorted(set(was) - {b"."}), min(3, len(was) - 1))
+        paths = without_those_within([Path(os.fsdecode(path)) for path in some])
+        place = self.place / f"paths {time}"
+        place.mkdir()
+        engine.restore(RestoreJob(self.target, place, time, self.encryption, paths))
+        found = picture(place)
+        within = {
+            path: what for path, what in was.items() if any(Path(os.fsdecode(path)).is_relative_to(p) for p in paths)
+        }
+        assert {path: what for path, what in found.items() if path in within} == within
+        assert all(any(p.is_relative_to(os.fsdecode(path)) for p in paths) for path in found.keys() - within.keys())
 
 
 @contextmanager

@@ -142,7 +142,8 @@ def _check_found(wanted: Sequence[bytes], restored: Restored, job: RestoreJob) -
     for key in missing:
         if not any(lost == key or lost.startswith(key + b"\0") for lost in restored.lost):
             path = os.fsdecode(key.replace(b"\0", b"/"))
-            raise NotInBackup(f"{path}: is not in the backup of {clock.iso(job.time)}; paths are relative to the source")
+            end = clock.iso(job.time)
+            raise NotInBackup(f"{path}: is not in the backup of {end}; paths are relative to the source")
 
 
 def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
