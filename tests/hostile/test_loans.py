@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cya import catalog
 from cya.archive import lent
 from cya.archive.check.run import check
 from cya.archive.collect import collect
@@ -86,6 +87,14 @@ def test_a_client_finds_and_reads_all_of_its_loan(host: Lender) -> None:
             assert it.read(it.open(f"{place}/{each}", READ)) == committed.read_bytes()
         told = index.decode(it.read(it.open("/outgoing/index.json", READ)))
         assert [each.time for each in told.backups][-1] == note.time
+
+
+def test_a_loan_is_fetched_by_sftp_itself_and_is_a_whole_chain(host: Lender, tmp_path: Path) -> None:
+    host.lend()
+    done = host.clients[VILLAIN].sftp(f"get -r {host.place} {tmp_path}/fetched")
+    assert done.returncode == 0, done.stderr
+    (*_, newest) = catalog.read(tmp_path / "fetched").backups
+    assert newest.chain is not None
 
 
 FORBIDDEN: dict[str, Callable[[Lender, Session], object]] = {
