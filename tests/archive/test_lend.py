@@ -495,6 +495,15 @@ def test_a_client_is_lent_to_by_its_name_and_what_is_lent_is_listed_and_returned
     assert cya("return", "web1", "x", "--config", config).returncode == 1
 
 
+def test_a_broken_root_does_not_hide_the_loans_of_others(lender: Site, config: Path, tmp_path: Path) -> None:
+    lend_it(lender)
+    (tmp_path / "web0").mkdir()
+    done = cya("lend", "--list", "--config", config)
+    assert done.returncode == 1
+    assert "20121210T000000Z" in done.stdout
+    assert f"{tmp_path}/web0: not an archive root" in done.stderr
+
+
 def test_json_says_the_same(lender: Site, config: Path) -> None:
     expected = {
         "client": "web1",

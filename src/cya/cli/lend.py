@@ -19,7 +19,7 @@ from cya.archive.records import Loan
 from cya.cli import options, output
 from cya.cli.add_client import HostConfig
 from cya.cli.clients import all_roots, root_of
-from cya.errors import OK, UsageError
+from cya.errors import OK, CyaError, UsageError
 from cya.tree import layout
 
 EXIT = options.exit_status(
@@ -82,7 +82,14 @@ def parse_duration(text: str) -> timedelta:
 
 
 def _list(roots: list[Path], now: datetime, *, json: bool) -> int:
-    found = [(root, loan) for root in roots for loan in lent.loans_of(root)]
+    found: list[tuple[Path, Loan]] = []
+    code = OK
+    for root in roots:
+        try:
+            found += [(root, loan) for loan in lent.loans_of(root)]
+        except CyaError as error:
+            print(f"cya: {error}", file=sys.stderr)
+            code = error.exit_code
     if json:
         output.print_json([_facts(root, loan, now) for root, loan in found])
     elif found:
@@ -99,9 +106,9 @@ def _list(roots: list[Path], now: datetime, *, json: bool) -> int:
             for root, loan in found
         ]
         output.print_table(titles, rows, right={"chain"})
-    else:
+    elif code == OK:
         print("Nothing is lent.")
-    return OK
+    return code
 
 
 def _is_over(loan: Loan, now: datetime) -> bool:
