@@ -50,7 +50,7 @@ def lend(
 ) -> int:
     """Let a client read one backup, with all that it is restored from, in its outgoing/; collect takes it back in time.
 
-    Lent again, the same backup is lent until then. The archive never has a key: what it lends is encrypted.
+    Lent again, the same backup has the new time. The archive never has a key: what it lends is encrypted.
     """
     moment = options.moment(now)
     if wants_list:
