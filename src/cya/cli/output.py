@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,25 @@ import msgspec
 def print_json(value: Any) -> None:
     """Print a value as JSON, indented."""
     json.dump(msgspec.to_builtins(value), sys.stdout, indent=2)  # in ASCII: paths need not be valid UTF-8
+    sys.stdout.write("\n")
+
+
+def print_json_list(items: Iterable[Any], name: str = "", rest: Callable[[], Mapping[str, Any]] = dict) -> None:
+    """Print a list as JSON, each item in a line of its own as soon as it is there: it may be of any length.
+
+    An error in between leaves the list open, so that no program takes it for whole.
+
+    :param name: makes it one key of an object.
+    :param rest: the object's other keys, asked for at the end.
+    """
+    sys.stdout.write(f"{{{json.dumps(name)}: [" if name else "[")
+    border = "\n"
+    for item in items:
+        sys.stdout.write(border + json.dumps(item))
+        border = ",\n"
+    sys.stdout.write("\n]")
+    if name:
+        sys.stdout.write("".join(f",\n{json.dumps(key)}: {json.dumps(value)}" for key, value in rest().items()) + "}")
     sys.stdout.write("\n")
 
 

@@ -23,6 +23,8 @@ from cya.format.tar_reader import TarError, TarReader
 _AT_ONCE = 1 << 18
 _MOST_PADDING = 1 << 20
 """Bytes after the end of a tar; Python's tarfile writes up to 10 KiB."""
+_LONGEST_BLOCK = 1 << 26
+"""Bytes: that of a file of four petabytes. Somebody has to hold one in memory."""
 _NO_NAMES = frozenset((b"", b".", b".."))
 _DEVICES = (stat.S_IFCHR, stat.S_IFBLK)
 
@@ -152,6 +154,6 @@ def _signature(tar: TarReader, size: int, name: bytes) -> tuple[signature.Head, 
         signature.count_blocks(head, size)
     except ValueError as error:
         raise SigtarMalformed(f"{name!r}: {error}") from None
-    if head.strong_length != signature.STRONG_LENGTH:
-        raise SigtarMalformed(f"{name!r}: sums of {head.strong_length} bytes, which duplicity never writes")
+    if head.strong_length != signature.STRONG_LENGTH or head.block_length > _LONGEST_BLOCK:
+        raise SigtarMalformed(f"{name!r}: a signature of a kind that duplicity never writes")
     return head, digest.digest()
