@@ -10,6 +10,9 @@ from cya.cli import (
     check,
     collect,
     demo,
+    diff,
+    files,
+    find,
     init,
     init_archive,
     lend,
@@ -19,6 +22,7 @@ from cya.cli import (
     restore,
     return_loan,
     status,
+    verify,
 )
 
 app = typer.Typer(
@@ -40,6 +44,10 @@ app.command("init", epilog=init.EXIT)(init.init)
 app.command("backup", epilog=backup.EXIT)(backup.backup)
 app.command("restore", epilog=restore.EXIT)(restore.restore)
 app.command("list", epilog=list_backups.EXIT)(list_backups.list_backups)
+app.command("files", epilog=files.EXIT)(files.files)
+app.command("find", epilog=find.EXIT)(find.find)
+app.command("diff", epilog=diff.EXIT)(diff.diff)
+app.command("verify", epilog=verify.EXIT)(verify.verify)
 app.command("init-archive", epilog=init_archive.EXIT)(init_archive.init_archive)
 app.command("add-client", epilog=add_client.EXIT)(add_client.add_client)
 app.command("remove-client", epilog=remove_client.EXIT)(remove_client.remove_client)

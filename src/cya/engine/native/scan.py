@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -97,15 +97,20 @@ class Scan:
     :ivar excluded: how many were left out because of the selection, not counting what lies below these.
     """
 
-    def __init__(self, root_fd: int, source: Path, selection: Selection, lines: bytes = b"") -> None:
+    def __init__(
+        self, root_fd: int, source: Path, selection: Selection, lines: bytes = b"", only: Collection[bytes] = ()
+    ) -> None:
         """Prepare the walk; nothing is read yet.
 
         :param root_fd: the source, open for reading; stays the caller's, and open until the iteration ends.
         :param source: the source's absolute path with its symbolic link resolved, for the patterns only.
         :param lines: what :func:`cya.engine.selection.check` made of the patterns, for the source and any link to it.
+        :param only: keys; only these paths are looked at, what lies below them, and the directories on the way.
+            None given: everything.
         :raises ConfigError: when a line cannot work, or the source lies in what is always left out.
         """
         self._root_fd = root_fd
+        self._only = () if b"" in only else tuple(key + b"\0" for key in only)
         self._path = os.path.join(os.fsencode(source), b"")
         self._matcher = Matcher(selection, source, lines)
         self._device = 0
@@ -124,7 +129,7 @@ class Scan:
         except OSError as error:
             yield Unread(b"", _reason(error), below=True)
             return
-        way = [_Directory(root, self._root_fd, b"", self._path, iter(names))]
+        way = [_Directory(root, self._root_fd, b"", self._path, self._wanted(b"", names))]
         try:
             yield from self._walk(way)
         finally:
@@ -192,6 +197,13 @@ class Scan:
             return Unread(here.prefix + name, _MOVED if here.fd == _CLOSED else _reason(error), below=False)
         return Unread(here.prefix + name, _UNSTEADY, below=False)
 
+    def _wanted(self, prefix: bytes, names: list[bytes]) -> Iterator[bytes]:
+        """Yield those names in a directory that are to be looked at."""
+        if not self._only:
+            return iter(names)
+        keys = ((name, prefix + name + b"\0") for name in names)
+        return (name for name, key in keys if any(key.startswith(only) or only.startswith(key) for only in self._only))
+
     def _verdicts(self, parent: bytes, name: bytes) -> tuple[Verdict, Verdict]:
         """Decide about a path, should it be a directory, and should it be something else."""
         if self._matcher.idle:
@@ -247,7 +259,7 @@ class Scan:
             _close(opened)
             self.excluded += 1
             return None
-        opened.names = iter(names)
+        opened.names = self._wanted(opened.prefix, names)
         return opened
 
     def _leave(self, way: list[_Directory]) -> None:
