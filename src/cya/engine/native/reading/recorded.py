@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from cya.engine.native.reading.opening import FileDamaged, Opener
 from cya.engine.native.sigtar_entries import Entry, SigtarMalformed, entries
 from cya.errors import IntegrityError
 from cya.format import signature
+from cya.format.tar_header import END
 from cya.format.tar_reader import TarError, TarReader
 
 _AT_ONCE = 1 << 18
@@ -96,19 +97,46 @@ def records(number: int, path: Path, opener: Opener) -> Generator[Recorded, None
     """
     try:
         with opener.opened(path) as read:
-            tar = TarReader(read)
+            watched = _Watched(read)
+            tar = TarReader(watched.read)
             for entry in entries(tar):
                 yield _record(number, entry, tar)
-            left = _MOST_PADDING
-            while data := read(_AT_ONCE):
-                left -= len(data)
-                if left < 0:
-                    raise SigtarMalformed("more comes after the end of the tar")
+            watched.finish()
+    except OSError as error:
+        raise IntegrityError(f"{path}: this sigtar cannot be read: {error.strerror or error}") from error
     except (FileDamaged, TarError, SigtarMalformed) as error:
         raise IntegrityError(
             f"{path}: this sigtar is damaged: {error}; `cya check` tells what else is; backups that do not stand on "
             "it are as good as before (--time)"
         ) from error
+
+
+class _Watched:
+    """Sees to it that a tar is read to its end, and has one: it may be cut off where another member might begin."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._last = b""
+
+    def read(self, size: int) -> bytes:
+        """Read on."""
+        data = self._read(size)
+        if data:
+            self._last = (data if len(data) >= len(END) else self._last + data)[-len(END) :]
+        return data
+
+    def finish(self) -> None:
+        """Read the rest.
+
+        :raises SigtarMalformed: when it is too long, or not the end of a tar.
+        """
+        left = _MOST_PADDING
+        while data := self.read(_AT_ONCE):
+            left -= len(data)
+            if left < 0:
+                raise SigtarMalformed("more comes after the end of the tar")
+        if self._last != END:
+            raise SigtarMalformed("the end of the tar is missing")
 
 
 def _record(number: int, entry: Entry, tar: TarReader) -> Recorded:
