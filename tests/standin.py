@@ -19,6 +19,8 @@ class StandIn:
     """Makes increments of ``volumes`` volumes."""
 
     name = "stand-in"
+    restores_damaged = False
+    takes_supply = False
 
     def __init__(self, volumes: int = 1) -> None:
         self.volumes = volumes

@@ -24,19 +24,18 @@ class Chosen:
         :raises UsageError: when a path leaves it.
         """
         keys: list[bytes] = []
-        for key in sorted({_key(path, origin) for path in paths} or {b""}):
+        given = {_key(path, origin) for path in paths} or {b""}
+        for key in sorted(given):
             if not any(_lies_in(key, other) for other in keys):
                 keys.append(key)
         self.keys = tuple(keys)
-        self._unseen = set(keys)
+        self._unseen = given
 
     def above(self, key: bytes) -> bytes | None:
         """Return the key of the named path that this one is or lies in; None if it was not named."""
-        for top in self.keys:
-            if _lies_in(key, top):
-                self._unseen.discard(top)
-                return top
-        return None
+        if self._unseen:
+            self._unseen -= {given for given in self._unseen if _lies_in(key, given)}
+        return next((top for top in self.keys if _lies_in(key, top)), None)
 
     def covers(self, key: bytes) -> bool:
         """Whether a path was named, or lies in one that was."""

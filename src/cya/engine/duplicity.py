@@ -39,6 +39,7 @@ class Duplicity:
 
     name = "duplicity"
     restores_damaged = False
+    takes_supply = False
 
     def __init__(self, program: Path | str | None, cache: Path, gnupg_home: Path | None = None) -> None:
         """Take note of where things are; nothing is run or made yet.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
 from cya.spool import Spool
+from cya.supply import Supply
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ class RestoreJob:
     :ivar paths: relative to the source's root, none within another; none restores everything.
     :ivar existing: what happens to what is there.
     :ivar numeric_owner: restore by uid and gid and not by name.
+    :ivar supply: what brings the files of the chain here; ``source`` then only stands for them in messages. None: they
+        lie in ``source``. Only an engine that :attr:`Engine.takes_supply` can use it.
     """
 
     source: Path
@@ -124,6 +127,7 @@ class RestoreJob:
     paths: tuple[Path, ...] = ()
     existing: Existing = "refuse"
     numeric_owner: bool = False
+    supply: Supply | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,8 @@ class Engine(Protocol):
     name: str
     restores_damaged: bool
     """Whether it restores what is left of a chain of which files are missing or damaged."""
+    takes_supply: bool
+    """Whether it can restore from files that are brought here while it works."""
 
     def backup(self, job: BackupJob, watch: Watcher | None = None) -> Report:
         """Make one increment.

@@ -19,18 +19,16 @@ _APART = os.fsencode(options.PREFIX)
 _VOLUME = re.compile(rb"^Volume (\d{1,9}):", re.M)
 
 
-def sets_in(directory: Path, *, damaged_too: bool = False) -> tuple[FileSet, ...]:
+def sets_in(directory: Path) -> tuple[FileSet, ...]:
     """Return the increments in a directory that have a manifest or a sigtar, by end time.
 
-    :param damaged_too: also those of which there is anything else.
     :raises EngineError: when the directory cannot be read.
     """
     try:
         found = os.listdir(os.fsencode(directory))
     except OSError as error:
         raise EngineError(f"{directory}: cannot be read: {error.strerror}; is it there, and mounted?") from error
-    sets = collect(found).sets
-    return tuple(files for files in sets if files.metadata or (damaged_too and files.volumes))
+    return tuple(files for files in collect(found).sets if files.metadata)
 
 
 def check_served(sets: Iterable[FileSet], directory: Path) -> None:
@@ -110,22 +108,33 @@ def named(directory: Path) -> None:
         raise EngineError(f"{directory}: a file cannot be renamed: {error.strerror}") from error
 
 
-def chain_at(directory: Path, time: int, *, damaged_too: bool = False) -> tuple[FileSet, ...]:
+def chain_at(directory: Path, time: int) -> tuple[FileSet, ...]:
     """Return the chain up to the backup that ends at ``time``, the full first.
 
-    :param damaged_too: also increments of which only volumes are there.
     :raises NotInBackup: when no backup ends then.
     :raises IntegrityError: when increments before it are missing.
     """
-    sets = {Increment(files.start, files.end): files for files in sets_in(directory, damaged_too=damaged_too)}
+    return _chain(sets_in(directory), directory, time)
+
+
+def chain_of(found: Iterable[bytes], directory: Path, time: int) -> tuple[FileSet, ...]:
+    """Return the same, told from names of files alone; also where of an increment only volumes are there.
+
+    :param directory: where they are, for messages.
+    """
+    return _chain((files for files in collect(found).sets if files.metadata or files.volumes), directory, time)
+
+
+def _chain(found: Iterable[FileSet], directory: Path, time: int) -> tuple[FileSet, ...]:
+    sets = {Increment(files.start, files.end): files for files in found}
     wanted = [increment for increment in sets if increment.end == time]
     if not wanted:
         last = max((increment.end for increment in sets), default=None)
         there = f"the last is of {clock.iso(last)}" if last is not None else "there is none at all"
         raise NotInBackup(f"{directory}: no backup of {clock.iso(time)}; {there}")
-    found = chains(sets)
+    known = chains(sets)
     for increment in wanted:
-        chain = found.holding(increment)
+        chain = known.holding(increment)
         if chain is not None:
             return tuple(sets[each] for each in chain.increments)
     raise IntegrityError(f"{directory}: the backup of {clock.iso(time)} lacks increments before it")

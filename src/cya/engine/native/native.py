@@ -33,6 +33,7 @@ class Native:
 
     name = "native"
     restores_damaged = True
+    takes_supply = True
 
     def __init__(self, reader: Duplicity, cache: Path, gnupg_home: Path | None = None) -> None:
         """Take note of where things are; nothing is run or made yet.

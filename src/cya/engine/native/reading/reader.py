@@ -17,16 +17,17 @@ from cya.engine.native.reading.opening import Opener
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.restoring import Restored, Restoring
 from cya.engine.native.reading.steps import Step, Volume, steps
-from cya.engine.native.reading.supply import Here, Supply
+from cya.engine.native.reading.supply import Here
 from cya.engine.native.reading.target import Existing, Target
 from cya.engine.private import Private
 from cya.engine.protocol import Lost, Progress, Report, RestoreJob, Watcher
 from cya.errors import DecryptionFailed, NotInBackup
 from cya.format.collection import FileSet
 from cya.format.tar_reader import Member
+from cya.supply import Supply
 
-_FEW = 1 << 23
-"""Bytes in volumes that are not worth starting processes for."""
+_FEW = 1 << 25
+"""Bytes in volumes, but for the largest one, that are not worth starting processes for."""
 _EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE}
 
 
@@ -39,13 +40,14 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
     scratch.remove_stale(destination, placing.PREFIX)
     for path in job.paths or (None,):
         placing.check(destination, path, job.existing)
-    chain = served.chain_at(job.source, job.time, damaged_too=True)
+    supply = job.supply or Here(job.source)
+    chain = served.chain_of(supply.names(), job.source, job.time)
     root = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         owners = Owners(numeric=job.numeric_owner)
         with closing(Target(root, _EXISTING[job.existing], owners, "own")) as target:
             with private.reading() as private_scratch, scratch.held(destination, placing.PREFIX) as work:
-                restored, top = _restored(job, chain, root, target, work, private_scratch, gnupg_home, watch)
+                restored, top = _restored(job, chain, supply, root, target, work, private_scratch, gnupg_home, watch)
             if top is not None:  # only now: the working directory had to be removed from it
                 target.dress(root, top)
     finally:
@@ -57,6 +59,7 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
 def _restored(
     job: RestoreJob,
     chain: Sequence[FileSet],
+    supply: Supply,
     root: int,
     target: Target,
     work: Path,
@@ -65,7 +68,7 @@ def _restored(
     watch: Watcher | None,
 ) -> tuple[Restored, Member | None]:
     opener = Opener(job.encryption.passphrase, Gpg(private_scratch, gnupg_home))
-    known, restored = _read(chain, job.source, opener)
+    known, restored = _read(chain, supply, opener)
     wanted = sorted(os.fsencode(path).replace(b"/", b"\0") for path in job.paths)
     setting = tasks.Setting(
         target=root,
@@ -79,9 +82,8 @@ def _restored(
         gnupg_home=str(gnupg_home) if gnupg_home else None,
         temporary=str(private_scratch),
     )
-    supply = Here(job.source)
     volumes = [volume for step in known for volume in step.volumes if volume.may_hold(wanted)]
-    sizes = {volume: _size(supply, volume) for volume in volumes}
+    sizes = {volume: supply.size(volume.name) for volume in volumes}
     told = _Progress(watch, sum(size * (2 if volume.increment else 1) for volume, size in sizes.items()))
     with closing(_crew(setting, list(sizes.values()), told.tick)) as crew:
         restoring = Restoring(known, supply, crew, work, wanted, restored, told.moved)
@@ -90,13 +92,13 @@ def _restored(
     return restored, top
 
 
-def _read(chain: Sequence[FileSet], directory: Path, opener: Opener) -> tuple[list[Step], Restored]:
+def _read(chain: Sequence[FileSet], supply: Supply, opener: Opener) -> tuple[list[Step], Restored]:
     """Read the manifests.
 
     :raises DecryptionFailed: when none can be decrypted, nor anything else.
     """
     known, restored = [], Restored()
-    for step, wrong in steps(chain, directory, opener):
+    for step, wrong in steps(chain, supply, opener):
         known.append(step)
         if wrong is not None:
             name = (
@@ -105,17 +107,18 @@ def _read(chain: Sequence[FileSet], directory: Path, opener: Opener) -> tuple[li
             restored.damaged[name] = wrong
     locked = [step.locked for step in known if step.locked]
     if locked and not any(step.known for step in known):
-        _probe(chain, directory, opener, locked[0])
+        _probe(chain, supply, opener, locked[0])
     return known, restored
 
 
-def _probe(chain: Sequence[FileSet], directory: Path, opener: Opener, reason: str) -> None:
+def _probe(chain: Sequence[FileSet], supply: Supply, opener: Opener, reason: str) -> None:
     """Tell a manifest that is damaged from a passphrase that is wrong: then nothing else can be read, either."""
     for files in chain:
         for name in (files.sigtar, *files.volumes.values()):
-            if name is not None:
+            path = supply.now(name) if name is not None else None
+            if path is not None:
                 try:
-                    with opener.opened(directory / name.decode()):
+                    with opener.opened(path):
                         return
                 except (DecryptionFailed, ValueError):
                     break
@@ -124,17 +127,9 @@ def _probe(chain: Sequence[FileSet], directory: Path, opener: Opener, reason: st
 
 def _crew(setting: tasks.Setting, sizes: Sequence[int], tick: Callable[[tasks.Tick], None]) -> Crew:
     workers = min(len(sizes), len(os.sched_getaffinity(0)))
-    if workers < 2 or sum(sizes) < _FEW:
+    if workers < 2 or sum(sizes) - max(sizes) < _FEW:
         return Alone(setting, tick)
     return Workers(setting, workers, tick)
-
-
-def _size(supply: Supply, volume: Volume) -> int:
-    path = supply.path(volume.name)
-    try:
-        return path.stat().st_size if isinstance(path, Path) else 0
-    except OSError:
-        return 0
 
 
 def _check_found(wanted: Sequence[bytes], restored: Restored, job: RestoreJob) -> None:

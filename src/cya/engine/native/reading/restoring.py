@@ -16,10 +16,10 @@ from cya.engine.native.reading.crew import Crew
 from cya.engine.native.reading.directories import dress
 from cya.engine.native.reading.plan import Plan
 from cya.engine.native.reading.steps import Step, Volume
-from cya.engine.native.reading.supply import Supply
 from cya.engine.native.reading.target import Target
 from cya.errors import DecryptionFailed
 from cya.format.tar_reader import Member
+from cya.supply import Supply
 
 _PER_TASK = 256
 _SHORT = 1 << 23
@@ -83,11 +83,21 @@ class Restoring:
         :raises DecryptionFailed: when nothing at all can be decrypted.
         :raises EngineError: when nothing can be written any more.
         """
+        self._order()
         if len(self._steps) > 1 or not self._steps[0].known:
             self._look()
         self._extract()
         self._assemble()
         return dress(self._chosen("directories"), self._chosen("made"), target, self._restored, keep=keep)
+
+    def _order(self) -> None:
+        """Order the volumes as they will be needed: those that are looked into first, the rest after."""
+        scanned = [volume for volume in self._volumes if self._is_scanned(volume)]
+        rest = [volume for volume in self._volumes if not self._is_scanned(volume)]
+        self._supply.order([volume.name for volume in (*scanned, *rest)])
+
+    def _is_scanned(self, volume: Volume) -> bool:
+        return bool(volume.increment) or not self._steps[0].known
 
     def _look(self) -> None:
         """Look what the increments hold, and plan."""
@@ -111,7 +121,7 @@ class Restoring:
 
     def _scans(self) -> Iterator[tasks.AnyTask | None]:
         for volume in self._volumes:
-            if volume.increment or not self._steps[0].known:
+            if self._is_scanned(volume):
                 path = yield from self._path(volume)
                 if path is not None:
                     yield tasks.Scan(label=volume.label, path=str(path), digest=volume.digest)

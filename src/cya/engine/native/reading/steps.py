@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cya.engine.native.reading.manifests import volumes_of
 from cya.engine.native.reading.opening import FileDamaged, Opener
@@ -12,6 +11,7 @@ from cya.errors import DecryptionFailed
 from cya.format import names
 from cya.format.collection import FileSet
 from cya.format.volume_info import VolumeInfo, components
+from cya.supply import Supply
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Step:
     locked: str | None = None
 
 
-def steps(chain: Sequence[FileSet], directory: Path, opener: Opener) -> Iterator[tuple[Step, str | None]]:
+def steps(chain: Sequence[FileSet], supply: Supply, opener: Opener) -> Iterator[tuple[Step, str | None]]:
     """Yield the increments, the full first, and what is wrong with the manifest of each."""
     for number, files in enumerate(chain):
         step = Step(number, files)
@@ -66,7 +66,10 @@ def steps(chain: Sequence[FileSet], directory: Path, opener: Opener) -> Iterator
         try:
             if files.manifest is None or files.conflicts:
                 raise FileDamaged("is there twice" if files.conflicts else "is missing")
-            with opener.opened(directory / files.manifest.decode()) as read:
+            path = supply.now(files.manifest)
+            if path is None:
+                raise FileDamaged("is missing")
+            with opener.opened(path) as read:
                 manifest = volumes_of(read)
             step.known = True
             step.volumes = [_volume(number, files, info) for info in manifest.volumes]

@@ -1,41 +1,45 @@
-"""Where the files of a chain come from: from here, or from somewhere else and on their way."""
+"""Files of a chain that are here already."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import EllipsisType
-from typing import Protocol
 
-
-class Supply(Protocol):
-    """Brings files here."""
-
-    def order(self, names: Sequence[bytes]) -> None:
-        """Say which files will be needed, in this order."""
-
-    def path(self, name: bytes) -> Path | EllipsisType | None:
-        """Return where a file is; None when there is none, ``...`` when it is still on its way."""
-
-    def now(self, name: bytes) -> Path | None:
-        """Return where a file is, and wait for it if need be; None when there is none."""
-
-    def release(self, name: bytes) -> None:
-        """Say that a file is not needed any more."""
+from cya.errors import EngineError
 
 
 class Here:
-    """A directory with all files."""
+    """A directory with all files: the simplest :class:`cya.supply.Supply`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+
+    def names(self) -> Iterable[bytes]:
+        """Return the names of all files.
+
+        :raises EngineError: when the directory cannot be read.
+        """
+        try:
+            return os.listdir(os.fsencode(self._directory))
+        except OSError as error:
+            raise EngineError(
+                f"{self._directory}: cannot be read: {error.strerror}; is it there, and mounted?"
+            ) from error
+
+    def size(self, name: bytes) -> int:
+        """Return the size of a file in bytes; 0 when there is none."""
+        try:
+            return (self._directory / os.fsdecode(name)).stat().st_size
+        except OSError:
+            return 0
 
     def order(self, names: Sequence[bytes]) -> None:
         """Do nothing."""
 
     def path(self, name: bytes) -> Path | None:
         """Return where a file is; None when there is none."""
-        path = self._directory / name.decode()
+        path = self._directory / os.fsdecode(name)
         return path if path.exists() else None
 
     now = path
