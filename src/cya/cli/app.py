@@ -11,6 +11,7 @@ from cya.cli import (
     collect,
     demo,
     diff,
+    drill,
     files,
     find,
     init,
@@ -48,6 +49,7 @@ app.command("files", epilog=files.EXIT)(files.files)
 app.command("find", epilog=find.EXIT)(find.find)
 app.command("diff", epilog=diff.EXIT)(diff.diff)
 app.command("verify", epilog=verify.EXIT)(verify.verify)
+app.command("drill", epilog=drill.EXIT)(drill.drill)
 app.command("init-archive", epilog=init_archive.EXIT)(init_archive.init_archive)
 app.command("add-client", epilog=add_client.EXIT)(add_client.add_client)
 app.command("remove-client", epilog=remove_client.EXIT)(remove_client.remove_client)

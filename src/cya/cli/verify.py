@@ -53,7 +53,14 @@ def verify(
     ] = "100%",
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", min=0, help="The same sample as that which told N.", show_default=False),
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            max=samples.MOST_SEED,
+            help="The same sample as that which told N.",
+            show_default=False,
+        ),
     ] = None,
     json: options.Json = False,
     now: options.Now = None,

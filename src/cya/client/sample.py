@@ -11,6 +11,17 @@ from cya.errors import UsageError
 _PER_CENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%", re.ASCII)
 _WHOLE = 2**64
 
+MOST_SEED = _WHOLE - 1
+
+
+def rank(key: bytes, seed: int, what: int = 0) -> int:
+    """Return a number below 2**64 that looks random, and is the same for the same arguments.
+
+    :param what: something else, below 2**64, in which draws of the same seed are to differ.
+    """
+    salt, person = seed.to_bytes(16, "big"), what.to_bytes(16, "big")
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8, salt=salt, person=person).digest(), "big")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -24,8 +35,7 @@ class Sample:
 
     def has(self, key: bytes) -> bool:
         """Whether a file, given by its key, belongs to the sample."""
-        drawn = hashlib.blake2b(key, digest_size=8, salt=self.seed.to_bytes(16, "big")).digest()
-        return int.from_bytes(drawn, "big") < self.share * _WHOLE
+        return rank(key, self.seed) < self.share * _WHOLE
 
 
 def share(text: str) -> float:
