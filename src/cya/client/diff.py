@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cya.client.chosen import Chosen
-from cya.client.signatures import Source, Way
-from cya.engine.native.reading.histories import histories
+from cya.client.signatures import Source, Way, judged
+from cya.engine.native.reading.histories import History, histories
 from cya.engine.native.reading.recorded import Recorded
+from cya.errors import DecryptionFailed
+from cya.tree.chain import Increment
 
 _WITH_TIME = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFIFO)
 
@@ -47,7 +50,7 @@ def differences(source: Source, old: Way, new: Way, chosen: Chosen) -> Iterator[
     places = dict(zip((*old.increments, *new.increments), (*old.sigtars, *new.sigtars), strict=True))
     every = sorted(places, key=lambda increment: (increment.end, increment.start or 0))
     in_old, in_new = ({every.index(increment) for increment in each.increments} for each in (old, new))
-    for history in histories([places[increment] for increment in every], source.opener, source.work):
+    for history in _histories(source, {increment: places[increment] for increment in every}):
         was = next((record for record in history if record.number in in_old), None)
         now = next((record for record in history if record.number in in_new), None)
         was = was if was is not None and was.mode else None
@@ -56,6 +59,13 @@ def differences(source: Source, old: Way, new: Way, chosen: Chosen) -> Iterator[
             found = compared(was, now)
             if found is not None:
                 yield found
+
+
+def _histories(source: Source, places: dict[Increment, Path]) -> Iterator[History]:
+    try:
+        yield from histories([*places.values()], source.opener, source.work)
+    except DecryptionFailed as error:
+        raise judged(source, places, error) from error
 
 
 def compared(old: Recorded | None, new: Recorded | None) -> Difference | None:

@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from cya import clock
-from cya.client.signatures import Source
+from cya.client.signatures import Source, judged
 from cya.engine.native.reading.histories import History, told_by
 from cya.engine.native.reading.recorded import Recorded, packed, records
 from cya.engine.native.reading.sorting import Sorter
-from cya.errors import IntegrityError
+from cya.errors import DecryptionFailed, IntegrityError
 
 _MOST_KNOWN = 4096
 
@@ -73,6 +73,11 @@ class Search:
                     readable = True
                 except IntegrityError as error:
                     self.trouble.append(str(error))
+                except DecryptionFailed as error:
+                    found = judged(source, [increment], error)
+                    if found is error:
+                        raise
+                    self.trouble.append(str(found))
             on = self._stands_on[number]
             if readable and not increment.is_full and not 0 <= on < number:
                 self.trouble.append(f"the backup of {clock.local(increment.end)}: the one that it stands on is missing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +10,13 @@ from pathlib import Path
 from cya import clock
 from cya.catalog import Catalog
 from cya.engine.native.reading import histories
-from cya.engine.native.reading.opening import Opener
+from cya.engine.native.reading.opening import FileDamaged, Opener
 from cya.engine.native.reading.recorded import Recorded
-from cya.errors import IntegrityError, RestoreError
+from cya.errors import CyaError, DecryptionFailed, IntegrityError, RestoreError
 from cya.tree.chain import Increment
+
+_MOST_TRIED = 8
+"""Files: making a key for each takes a moment."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +93,32 @@ def in_force(source: Source, found: Way) -> Iterator[Recorded]:
     :raises IntegrityError: when a sigtar is damaged, which may be known only at the end.
     :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
     """
-    return histories.in_force(found.sigtars, source.opener, source.work)
+    try:
+        yield from histories.in_force(found.sigtars, source.opener, source.work)
+    except DecryptionFailed as error:
+        raise judged(source, found.increments, error) from error
+
+
+def judged(source: Source, increments: Iterable[Increment], error: DecryptionFailed) -> CyaError:
+    """Tell a sigtar that is damaged where its key is made from a passphrase that is wrong, by its increment's others.
+
+    :return: the same error, or one that names the damaged sigtar.
+    """
+    for increment in increments:
+        files = source.catalog.merged[increment]
+        places = source.catalog.places(increment)
+        if files.sigtar is None or _opens(source.opener, places[files.sigtar]):
+            continue
+        others = (files.manifest, *files.volumes.values())
+        if any(_opens(source.opener, places[name]) for name in others[:_MOST_TRIED] if name is not None):
+            return IntegrityError(f"{places[files.sigtar]}: this sigtar is damaged: it cannot be decrypted as the rest")
+        break
+    return error
+
+
+def _opens(opener: Opener, path: Path) -> bool:
+    try:
+        with opener.opened(path) as read:
+            return bool(read(1))
+    except (DecryptionFailed, FileDamaged, OSError):
+        return False
