@@ -57,9 +57,12 @@ class Backup:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All directories of a source, coarse to fine; ``is_tree`` tells a root from a plain directory."""
+    """All directories of a source, coarse to fine; ``is_tree`` tells a root from a plain directory.
 
-    source: Path
+    :ivar source: where they are: a directory, or the address of another host.
+    """
+
+    source: Path | str
     is_tree: bool
     directories: tuple[Directory, ...]
 
@@ -211,6 +214,15 @@ def read(source: Path) -> Catalog:
     return Catalog(source, False, (plain,))
 
 
+def of_names(source: str, directories: Iterable[tuple[Path, Iterable[bytes]]]) -> Catalog:
+    """Return what is in directories of another host.
+
+    :param source: its address.
+    :param directories: where each one's files will be once they are here, and their names.
+    """
+    return Catalog(source, False, tuple(_of_names(path, (), found) for path, found in directories))
+
+
 class _Plan(msgspec.Struct):
     """What matters here of the archive's plan."""
 
@@ -262,6 +274,10 @@ def _walk(top: Path, period: Period) -> Iterator[Directory]:
 
 
 def _directory(path: Path, period: Period) -> Directory:
-    collection = collect(os.listdir(os.fsencode(path)))
+    return _of_names(path, period, os.listdir(os.fsencode(path)))
+
+
+def _of_names(path: Path, period: Period, found: Iterable[bytes]) -> Directory:
+    collection = collect(found)
     sets = {Increment(files.start, files.end): files for files in collection.sets}
     return Directory(path, period, sets, tuple(collection.foreign))

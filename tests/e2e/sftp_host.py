@@ -90,6 +90,7 @@ class SftpHost(Host):
         self.spool = self.cache / "sftp" / "spool"
         self.mirror = self.cache / "sftp" / "next"
         self.running: list[subprocess.Popen[str]] = []
+        self.sheet = ""
 
     def close(self) -> None:
         for each in self.running:
@@ -100,9 +101,8 @@ class SftpHost(Host):
     def set_up(self, settings: str = "", sftp: str = "", host: str = "localhost") -> None:
         """``cya init``, ``cya add-client`` and what each prints for the other; ``sftp``: lines for that table."""
         address = f"sftp://{self.user}@{host}:{self.archive.port}"
-        self.run(
-            "init", "--config", self.config, "--source", self.source, "--archive", address, "--engine", self.engine
-        )
+        words = ("--source", self.source, "--archive", address, "--engine", self.engine)
+        self.sheet = self.run("init", "--config", self.config, *words).stdout
         self.archive.take_in(self.user, self.config.with_suffix(".key.pub").read_text())
         own = f'cache_dir = "{self.cache}"\nduplicity = "{self.duplicity}"\ngnupg_home = "{self.gnupg}"\n{settings}'
         text = self.config.read_text().replace("[sftp]", f'[sftp]\nhost_key = "{self.archive.host_key}"\n{sftp}')
@@ -113,8 +113,11 @@ class SftpHost(Host):
         return collect(self.root, at(now))
 
     def start(self, now: str) -> subprocess.Popen[str]:
+        return self.run_in_background("backup", "--config", self.config, "--now", now)
+
+    def run_in_background(self, *words: object) -> subprocess.Popen[str]:
         running = subprocess.Popen(
-            [*self.wrapper, *self.command("backup", "--config", self.config, "--now", now)],
+            [*self.wrapper, *self.command(*words)],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -14,8 +14,8 @@ from cya.archive import settings
 from cya.archive.levels import levels_of
 from cya.catalog import Backup, Catalog
 from cya.cli import options, output
+from cya.cli.list_remote import list_remote
 from cya.client.places import local_archive
-from cya.client.served import served_chain
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.errors import OK, UsageError
@@ -28,7 +28,7 @@ EXIT = options.exit_status(
     _0="listed (also when there is nothing)",
     _1="it cannot be read",
     _2="wrong usage or config",
-    _11="the archive on another host serves nothing now",
+    _11="the archive on another host tells nothing now: the last upload is not collected yet",
 )
 
 
@@ -49,12 +49,13 @@ def list_backups(
 ) -> int:
     """List the backups that can be restored, oldest first: when, of what kind, how large, and in which levels.
 
-    With an archive on another host: the chain that the next backup continues.
+    With an archive on another host: all that its index tells, or the chain that the next backup continues; and until
+    when they are lent.
     """
     options.moment(now)
     place = _place(root, config)
     if isinstance(place, ClientConfig):
-        return _list_served(place, json=json)
+        return list_remote(place, json=json)
     found = catalog.read(place)
     calendar = settings.calendar_of(place) if found.is_tree else Calendar()
     backups = found.backups
@@ -64,21 +65,6 @@ def list_backups(
         show(found, calendar)
     else:
         print(f"{place}: no backups yet")
-    return OK
-
-
-def _list_served(config: ClientConfig, *, json: bool) -> int:
-    """List the chain that the archive serves: all that it lets a client see, which is names."""
-    chain = served_chain(config)
-    if json:
-        rest = ("path", "chain_length", "bytes", "files", "damage")
-        facts = [{"time": clock.iso(each.end), "kind": _kind(each), "levels": []} for each in chain]
-        output.print_json([{**fact, **dict.fromkeys(rest)} for fact in facts])
-        return OK
-    if chain:
-        output.print_table(["time", "kind"], [[clock.local(each.end), _kind(each)] for each in chain])
-    what = "this is the chain that the next backup continues" if chain else "the next backup begins a chain"
-    print(f"{config.archive}: {what}; all backups are listed on the archive host only: cya list ROOT")
     return OK
 
 

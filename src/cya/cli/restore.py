@@ -10,13 +10,15 @@ from typing import Annotated
 
 import typer
 
-from cya import catalog, clock
+from cya import clock
 from cya.cli import options, output
+from cya.cli import source as sources
 from cya.cli.progress import bar
 from cya.cli.run import interrupted_means
+from cya.client import restorable
 from cya.client import restore as client
 from cya.client.engines import engine_of, reader
-from cya.client.places import local_archive, private_cache
+from cya.client.places import private_cache
 from cya.client.settings import encryption, given_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
@@ -39,18 +41,9 @@ def restore(
         Path | None, typer.Argument(metavar="DEST", help="An empty or a new directory.", show_default=False)
     ] = None,
     config: options.Config = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="SOURCE", help="An archive root, or any directory of Duplicity files.", show_default=False
-        ),
-    ] = None,
-    passphrase_file: Annotated[
-        Path | None, typer.Option("--passphrase-file", metavar="F", help="Instead of the config's.", show_default=False)
-    ] = None,
-    time: Annotated[
-        str, typer.Option("--time", metavar="T", help="The newest backup up to T; a date means the end of that day.")
-    ] = "now",
+    source: sources.From = None,
+    passphrase_file: sources.PassphraseFile = None,
+    time: sources.Time = "now",
     path: Annotated[
         list[str] | None, typer.Option("--path", metavar="P", help="Only this file or directory; may be repeated.")
     ] = None,
@@ -69,7 +62,7 @@ def restore(
     until = clock.parse(time, options.moment(now), end_of_day=True)
     settings = client_config.load(config) if config is not None else None
     destination, existing = _destination(destination, settings, in_place=in_place, keep=keep, overwrite=overwrite)
-    place = _place(settings, source)
+    place = sources.place_of(settings, source)
     origin = settings.source if settings is not None else None
     paths = client.without_those_within([client.relative(each, origin) for each in path or ()])
     with ExitStack() as stack:
@@ -79,12 +72,11 @@ def restore(
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cya-")))
             engine = reader(scratch)
         keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
-        found = catalog.read(place)
-        backup = client.find(found, until, damaged_too=engine.restores_damaged)
+        found = stack.enter_context(restorable.opened(place, settings, scratch))
+        backup = client.find(found.catalog, until, damaged_too=engine.restores_damaged or found.lending is not None)
         watch = stack.enter_context(bar("restore", shown=not json))
         stack.enter_context(interrupted_means(f"{destination} is not whole; restore again, with --overwrite"))
-        report = client.restore(
-            found,
+        report = found.restore(
             backup,
             engine,
             destination.absolute(),
@@ -134,20 +126,3 @@ def _destination(
     if settings is None:
         raise UsageError("--in-place: give --config FILE, too: it tells where the files were backed up from")
     return settings.source, "replace" if overwrite else "keep"
-
-
-def _place(settings: ClientConfig | None, source: str | None) -> Path:
-    if source is not None:
-        if "://" in source:
-            raise UsageError(f"--from {source}: only directories of this machine can be restored from in this version")
-        return Path(source)
-    if settings is None:
-        raise UsageError("give --config FILE, or --from SOURCE (and --passphrase-file F if it is encrypted)")
-    here = local_archive(settings)
-    if here is None:
-        raise UsageError(
-            f"the archive {settings.archive} is on another machine, and hands nothing out by itself: ask its admin for "
-            "a copy of its root, or of one of its files/ directories, and give that with --from DIR (the keys stand in "
-            "the config); or restore on the archive host, with --from ROOT and --passphrase-file F"
-        )
-    return here

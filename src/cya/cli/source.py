@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from cya import catalog
-from cya.client.places import local_archive, private_cache
+from cya.client.known import sigtars_of
+from cya.client.places import private_cache
 from cya.client.settings import encryption, given_keys
 from cya.client.signatures import Source
+from cya.config.address import SftpAddress, parse_archive
 from cya.config.client import ClientConfig
-from cya.engine.duplicity_options import NAME
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading.opening import Opener
 from cya.engine.private import Private
@@ -25,7 +26,10 @@ from cya.errors import UsageError
 From = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="SOURCE", help="An archive root, or any directory of Duplicity files.", show_default=False
+        "--from",
+        metavar="SOURCE",
+        help="An archive root, any directory of Duplicity files, or sftp://USER@HOST:PORT, which lends.",
+        show_default=False,
     ),
 ]
 PassphraseFile = Annotated[
@@ -36,16 +40,35 @@ Time = Annotated[
 ]
 
 
+def place_of(settings: ClientConfig | None, given: str | None) -> Path | SftpAddress:
+    """Return where the backups are.
+
+    :param given: what ``--from`` names.
+    :raises UsageError: when neither says it.
+    """
+    if given is None:
+        if settings is None:
+            raise UsageError("give --config FILE, or --from SOURCE (and --passphrase-file F if it is encrypted)")
+        return settings.location
+    if "://" not in given:
+        return Path(given)
+    try:
+        return parse_archive(given)
+    except ValueError as error:
+        raise UsageError(f"--from: {error}") from error
+
+
 @contextmanager
 def opened(settings: ClientConfig | None, given: str | None, passphrase_file: Path | None) -> Iterator[Source]:
     """Read which backups there are, and prepare to look into them.
 
     :param given: what ``--from`` names.
-    :raises UsageError: when it is not said where they are, or they are on another machine.
+    :raises UsageError: when it is not said where they are.
     :raises ArchiveError: when they are not there.
+    :raises RestoreError: when they are on another host, and nothing of them is lent, nor known here.
     :raises ConfigError: when the passphrase cannot be read.
     """
-    place = _place(settings, given)
+    place = place_of(settings, given)
     with ExitStack() as stack:
         if settings is not None:
             work = stack.enter_context(Private(private_cache(settings)).reading())
@@ -53,31 +76,12 @@ def opened(settings: ClientConfig | None, given: str | None, passphrase_file: Pa
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cya-")))
         keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
         opener = Opener(keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None))
-        yield Source(catalog.read(place), opener, work, settings.source if settings is not None else None)
+        if isinstance(place, Path):
+            found = catalog.read(place)
+        else:
+            found = stack.enter_context(sigtars_of(place, settings, given=given is not None, say=_say))
+        yield Source(found, opener, work, settings.source if settings is not None else None)
 
 
-def _place(settings: ClientConfig | None, given: str | None) -> Path:
-    if given is not None:
-        if "://" in given:
-            raise UsageError(f"--from {given}: only directories of this machine can be looked into in this version")
-        return Path(given)
-    if settings is None:
-        raise UsageError("give --config FILE, or --from SOURCE (and --passphrase-file F if it is encrypted)")
-    return local_archive(settings) or _cached(settings)
-
-
-def _cached(settings: ClientConfig) -> Path:
-    """Return where the engine keeps what it knows of the chain that it goes on with: the archive is elsewhere."""
-    known = Private(private_cache(settings)).archive_dir / NAME
-    if not any(known.glob("*.sigtar*")):
-        raise UsageError(
-            f"the archive {settings.archive} is on another machine, and hands nothing out by itself, and {known} holds "
-            "nothing of it yet: make a backup first; or ask the archive's admin for a copy of its root, or of one of "
-            "its files/ directories, and give that with --from DIR (the keys stand in the config)"
-        )
-    print(
-        f"cya: the archive {settings.archive} is on another machine: what follows is from {known}, where the engine "
-        "keeps what it knows of the newest chain; older backups are there only",
-        file=sys.stderr,
-    )
-    return known
+def _say(message: str) -> None:
+    print(f"cya: {message}", file=sys.stderr)

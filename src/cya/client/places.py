@@ -81,11 +81,25 @@ def remote_next(config: ClientConfig) -> SftpNext:
 
     :raises ConfigError: for an archive on this one.
     """
+    account = remote_account(config)
+    place = account.address
+    return SftpNext(account, _shared() / f"{place.user}@{place.host.lower()}:{place.port}.lock")
+
+
+def remote_account(config: ClientConfig) -> Account:
+    """Return the client's account on the archive host.
+
+    :raises ConfigError: for an archive on this one.
+    """
     place = config.location
     if isinstance(place, Path):
         raise ConfigError(f"{config.path}: archive: {place} is on this host")
-    account = Account(place, config.sftp, config.cache_dir.resolve() / "sftp")
-    return SftpNext(account, _shared() / f"{place.user}@{place.host.lower()}:{place.port}.lock")
+    return Account(place, config.sftp, sftp_home(config))
+
+
+def sftp_home(config: ClientConfig) -> Path:
+    """Return the part of the cache in which ``sftp`` runs."""
+    return config.cache_dir.resolve() / "sftp"
 
 
 def _shared() -> Path:

@@ -19,6 +19,7 @@ from cya.engine import placing
 from cya.engine.protocol import Encryption, Engine, Existing, Report, RestoreJob, Watcher
 from cya.engine.scratch import held, is_scratch, remove_stale
 from cya.errors import IntegrityError, RestoreError, UsageError
+from cya.supply import Supply
 from cya.tree.chain import Chain
 
 _VIEW = "chain-"
@@ -67,12 +68,14 @@ def restore(
     paths: Sequence[Path] = (),
     existing: Existing = "refuse",
     numeric_owner: bool = False,
+    supply: Supply | None = None,
     watch: Watcher | None = None,
 ) -> Report:
     """Restore a backup that :func:`find` found, or some paths of it.
 
     :param scratch: a private directory for temporary files.
     :param paths: relative to the source; none restores everything.
+    :param supply: what brings the files of its chain here; None: they are where the catalog says.
     :raises RestoreError: when the destination is not an empty directory, unless what is there may stay or go.
     :raises NotInBackup: when it does not hold one of the paths.
     :raises DecryptionFailed, IntegrityError, EngineError: as the engine finds.
@@ -82,7 +85,8 @@ def restore(
     _check_destination(destination, existing)
     remove_stale(scratch, _VIEW)
     with held(scratch, _VIEW) as view:
-        _gather(source, backup.chain, view)
+        if supply is None:
+            _gather(source, backup.chain, view)
         job = RestoreJob(
             source=view,
             destination=destination,
@@ -91,6 +95,7 @@ def restore(
             paths=tuple(paths),
             existing=existing,
             numeric_owner=numeric_owner,
+            supply=supply,
         )
         return engine.restore(job, watch)
 

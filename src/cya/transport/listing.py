@@ -34,9 +34,10 @@ class Found:
     regular: bool
 
 
-def read(text: bytes) -> dict[bytes, Found]:
+def read(text: bytes, where: str = "incoming/next") -> dict[bytes, Found]:
     """Return the entries by name, without ``.`` and ``..``.
 
+    :param where: the directory, for messages.
     :raises ArchiveError: when this is no listing, or too long a one.
     """
     found: dict[bytes, Found] = {}
@@ -45,11 +46,11 @@ def read(text: bytes) -> dict[bytes, Found]:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise ArchiveError(f"incoming/next: cannot be listed: the archive's answer has a line {shown(line)}")
+            raise ArchiveError(f"{where}: cannot be listed: the archive's answer has a line {shown(line)}")
         if match["name"] not in (b".", b".."):
             found[match["name"]] = Found(int(match["size"]), match["type"] == b"-")
         if len(found) > MOST:
-            raise ArchiveError(f"incoming/next: holds more than {MOST:,} files; have it cleared on the archive host")
+            raise ArchiveError(f"{where}: holds more than {MOST:,} files; have it cleared on the archive host")
     return found
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
 
 from cya.errors import ArchiveError, NothingToDo
 from cya.transport import listing, session
 from cya.transport.account import Account
 from cya.transport.listing import Found, shown
 from cya.transport.patience import Patience
-from cya.transport.trouble import Broken, Refused
+from cya.transport.retrying import AT_FIRST, Result, persist
+from cya.transport.trouble import Refused
 from cya.tree import layout
-
-Result = TypeVar("Result")
 
 MARKER = layout.MARKER.encode()
 _NEXT = f"/{layout.INCOMING}/{layout.NEXT}"
-_AT_FIRST = 60.0
-"""Seconds for which the first connection of a run is tried: who has mistyped the port wants to know."""
 
 
 class Remote:
@@ -42,7 +38,7 @@ class Remote:
         """
         place = self.account.address
         try:
-            there = self.persist(self.list, Patience(min(_AT_FIRST, self.patience.limit), self.stop))
+            there = self.persist(self.list, Patience(min(AT_FIRST, self.patience.limit), self.stop))
         except Refused as error:
             if not error.missing:
                 raise
@@ -107,19 +103,8 @@ class Remote:
         )
 
     def persist(self, act: Callable[[], Result], patience: Patience | None = None) -> Result:
-        """Do something until it works, or fails for a reason that does not pass, or patience is at its end."""
-        patience = patience or self.patience
-        while True:
-            try:
-                result = act()
-            except Broken as error:
-                if not patience.wait():
-                    if patience.limit:
-                        error.add_note(f"given up after {patience.limit / 60:g} minutes and {patience.tries + 1} tries")
-                    raise
-            else:
-                patience.reset()
-                return result
+        """Do something; see :func:`cya.transport.retrying.persist`."""
+        return persist(act, patience or self.patience)
 
 
 def part(name: bytes) -> bytes:
