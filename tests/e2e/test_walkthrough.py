@@ -66,5 +66,5 @@ def test_the_walkthrough_works_as_it_is_written(tmp_path: Path) -> None:
     assert done.returncode == 0, said
     assert "Traceback" not in said
     listed = re.findall(r"^\S+ +(full|inc)\b", done.stdout, re.MULTILINE)
-    assert listed == ["full", "full", "inc", "inc"], said
+    assert listed == ["full", "full", "inc", "full", "inc", "inc"], said
     assert said.count("Permission denied") == 4, said

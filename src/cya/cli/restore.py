@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cya import clock
-from cya.cli import options, output
+from cya.cli import options, output, restore_dry_run
 from cya.cli import source as sources
 from cya.cli.progress import bar
 from cya.cli.run import interrupted_means
@@ -54,14 +54,25 @@ def restore(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "--force", help="Replace what is there. What is not in the backup stays.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a restore that was interrupted: what is whole already stays.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be restored, and replaced.")] = False,
     numeric_owner: Annotated[bool, typer.Option("--numeric-owner", help="Owners by number, not by name.")] = False,
     json: options.Json = False,
     now: options.Now = None,
 ) -> int:
-    """Restore everything, or some paths, as they were at a time; says which backup it took."""
+    """Restore everything, or some paths, as they were at a time; says which backup it took.
+
+    From an archive on another host, what it lends is restored: its administrator runs cya lend.
+    """
     until = clock.parse(time, options.moment(now), end_of_day=True)
     settings = client_config.load(config) if config is not None else None
-    destination, existing = _destination(destination, settings, in_place=in_place, keep=keep, overwrite=overwrite)
+    chosen = _existing(keep=keep, overwrite=overwrite, resume=resume)
+    destination, existing = _destination(destination, settings, chosen, in_place=in_place)
+    if dry_run:
+        with sources.opened(settings, source, passphrase_file) as known:
+            return restore_dry_run.dry_run(known, until, destination, path or [], existing, json=json)
     place = sources.place_of(settings, source)
     origin = settings.source if settings is not None else None
     paths = client.without_those_within([client.relative(each, origin) for each in path or ()])
@@ -75,7 +86,7 @@ def restore(
         found = stack.enter_context(restorable.opened(place, settings, scratch))
         backup = client.find(found.catalog, until, damaged_too=engine.restores_damaged or found.lending is not None)
         watch = stack.enter_context(bar("restore", shown=not json))
-        stack.enter_context(interrupted_means(f"{destination} is not whole; restore again, with --overwrite"))
+        stack.enter_context(interrupted_means(f"{destination} is not whole; go on with --resume"))
         report = found.restore(
             backup,
             engine,
@@ -113,16 +124,21 @@ def restore(
     return DONE_WITH_WARNINGS if report.lost else OK
 
 
+def _existing(*, keep: bool, overwrite: bool, resume: bool) -> Existing | None:
+    """Return what is to become of what is there, as far as that was said."""
+    if keep + overwrite + resume > 1:
+        raise UsageError("--keep, --overwrite and --resume: give one of them")
+    return "resume" if resume else "replace" if overwrite else "keep" if keep else None
+
+
 def _destination(
-    given: Path | None, settings: ClientConfig | None, *, in_place: bool, keep: bool, overwrite: bool
+    given: Path | None, settings: ClientConfig | None, existing: Existing | None, *, in_place: bool
 ) -> tuple[Path, Existing]:
     """Return where to restore to, and what becomes of what is there."""
-    if keep and overwrite:
-        raise UsageError("--keep and --overwrite: give one of them")
     if in_place == (given is not None):
         raise UsageError("give a directory to restore to, or --in-place, and not both")
     if given is not None:
-        return given, "replace" if overwrite else "keep" if keep else "refuse"
+        return given, existing or "refuse"
     if settings is None:
         raise UsageError("--in-place: give --config FILE, too: it tells where the files were backed up from")
-    return settings.source, "replace" if overwrite else "keep"
+    return settings.source, existing or "keep"

@@ -19,10 +19,7 @@ def recovery_sheet(config: ClientConfig, passphrase: str | None) -> str:
         chain = shlex.quote(f"file://{config.location}/{example}")
     else:
         root = "ROOT"
-        fetch = (
-            "\n\nOnly the archive's admin can hand out what the archive has committed. Ask for a copy of the whole root"
-            "\n(below: ROOT) or of one of its files/ directories, or restore on the archive host."
-        )
+        fetch = _on_a_new_machine(config, config.location.user, for_cya)
         chain = f"file://ROOT/{example}"
     return f"""\
 RECOVERY SHEET: print this, and keep it away from the machine that is backed up.
@@ -42,6 +39,27 @@ Restore with stock duplicity alone. Every files/ directory of the archive holds 
 the week or month that you want, and the time with --time 2026-11-23T02:00:00+00:00{for_duplicity.before}:
 
   duplicity restore{for_duplicity.options} {chain} DEST"""
+
+
+def _on_a_new_machine(config: ClientConfig, user: str, how: _How) -> str:
+    """Say how to restore from an archive on another host: its administrator has to let the new machine in, and lend."""
+    init = f"--source {shlex.quote(str(config.source))} --archive {config.archive}"
+    keys = how.options or (" --no-encryption" if config.encryption.none else "")
+    if config.encryption.recipients:
+        keys = "".join(f" --recipient {shlex.quote(each)}" for each in config.encryption.recipients)
+    return f"""
+
+Restore onto a new machine, into an empty directory DEST{how.before}. Install cya there, and run
+
+  cya init --config FILE.toml {init}{keys}
+
+It makes a new SSH key, and prints the cya add-client command that the archive's admin has to run: that key takes the
+place of the old one. Ask for  cya lend {user}  (or  cya lend {user} --time T), too. Put the host_key that add-client
+prints into FILE.toml, and
+
+  cya restore DEST --config FILE.toml
+
+Or ask the admin for a copy of the whole root (below: ROOT) or of one of its files/ directories."""
 
 
 @dataclass(frozen=True)
