@@ -20,13 +20,14 @@ from cya.cli import source as sources
 from cya.cli.progress import bar
 from cya.cli.run import interrupted_means
 from cya.client import drill as client
+from cya.client import restorable
 from cya.client import restore as restores
 from cya.client import sample as samples
 from cya.client.chosen import Chosen
 from cya.client.draw import Rules
 from cya.client.drill import Drilled, Tools
 from cya.client.engines import engine_of, reader
-from cya.client.places import local_archive, private_cache
+from cya.client.places import private_cache
 from cya.client.settings import encryption, given_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
@@ -85,6 +86,8 @@ def drill(
     It takes the newest backup up to T, and a random older one. What comes back is compared with the signatures that
     were recorded, in a private directory that is removed afterwards. Run it monthly from cron: it says nothing when
     all is well. Half of --max-size is for the files, and none is drawn that has more.
+
+    Of an archive on another host, what it lends is drilled.
     """
     until = clock.parse(time, options.moment(now), end_of_day=True)
     settings = client_config.load(config) if config is not None else None
@@ -97,8 +100,8 @@ def drill(
         parent = (
             scratch or (private_cache(settings) if settings is not None else Path(tempfile.gettempdir()))
         ).resolve()
-        newest = restores.find(tools.source.catalog, until)
-        for backup in (newest, *client.older(tools.source.catalog, newest, older, drawn)):
+        newest = restores.find(tools.restorable.catalog, until)
+        for backup in (newest, *client.older(tools.restorable.catalog, newest, older, drawn)):
             with bar("drill", shown=not json) as watch, interrupted_means(f"nothing of it is left in {parent}"):
                 result = client.drill(tools, backup, rules, parent, watch)
             done.append(result)
@@ -114,14 +117,12 @@ def drill(
 @contextmanager
 def _opened(settings: ClientConfig | None, given: str | None, passphrase_file: Path | None) -> Iterator[Tools]:
     """Find the backups, and what restores them."""
-    if settings is not None and given is None and local_archive(settings) is None:
-        raise UsageError(
-            f"the archive {settings.archive} is on another machine, and hands nothing out by itself: drill there, or "
-            "with a copy, with --from DIR (the keys stand in the config)"
-        )
+    place = sources.place_of(settings, given)
     keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
     with sources.opened(settings, given, passphrase_file) as source:
-        yield Tools(source, (lambda place: engine_of(settings) if settings is not None else reader(place)), keys)
+        work = private_cache(settings) if settings is not None else source.work
+        with restorable.opened(place, settings, work) as found:
+            yield Tools(source, found, (lambda own: engine_of(settings) if settings is not None else reader(own)), keys)
 
 
 def _directory(given: str | None, origin: Path | None) -> bytes | None:

@@ -19,6 +19,7 @@ from cya.catalog import Backup, Catalog
 from cya.client import restore, signatures
 from cya.client.chosen import Chosen
 from cya.client.draw import Lot, Rules, draw
+from cya.client.restorable import Restorable
 from cya.client.sample import Sample, rank
 from cya.client.signatures import Source
 from cya.client.verify import Difference, Tree, Verification
@@ -35,12 +36,13 @@ _EACH = 1 << 13
 
 
 class Tools(NamedTuple):
-    """What restores.
+    """What looks into backups, and restores them.
 
     :ivar engine: makes an engine, given a private directory for what it keeps while it works.
     """
 
     source: Source
+    restorable: Restorable
     engine: Callable[[Path], Engine]
     keys: Encryption
 
@@ -123,7 +125,8 @@ def drill(tools: Tools, backup: Backup, rules: Rules, parent: Path, watch: Watch
     """
     time_ = backup.increment.end
     try:
-        found = signatures.way(tools.source.catalog, backup.increment)
+        known = tools.source.catalog
+        found = signatures.way(known, backup.increment) if backup.increment in known.merged else "its sigtar is missing"
         if isinstance(found, str):
             return Drilled(time_, error=found)
         with place(parent) as made:
@@ -168,7 +171,7 @@ def _restored(
 ) -> Report:
     engine = tools.engine(work / "engine")
     try:
-        return restore.restore(tools.source.catalog, backup, engine, tree, tools.keys, work, paths=paths, watch=watch)
+        return tools.restorable.restore(backup, engine, tree, tools.keys, work, paths=paths, watch=watch)
     except (DecryptionFailed, NotInBackup) as error:
         # The sigtars could be decrypted, and have the paths.
         raise IntegrityError(str(error)) from error
