@@ -30,23 +30,26 @@ class Change:
     patched: int
 
 
-def apply(tree: Path, kept: Path, share: float = 0.01) -> Change:
+def apply(tree: Path, kept: Path, share: float = 0.01, seed: int = 1, spared: Path | None = None) -> Change:
     """Change a tree.
 
     Of ``share`` of the files a half is rewritten, and a quarter each gets something appended or is deleted; as many as
     are deleted are new. In the largest file 64 KiB in the middle change. In a tree of large files alone, ``share`` of
     the pages of each second one are written, here and there, and the last one grows by ``share``.
 
-    :param kept: a directory of its own on the same file system, for what is needed to take it back.
+    :param kept: a directory of its own on the same file system, for what is needed to take it back; without it the
+        change stays, and the next one comes on top of it.
+    :param seed: another one makes another change, always the same.
+    :param spared: a file that stays as it is.
     :raises OSError: when a file cannot be changed; :func:`undo` takes back what was.
     """
     undo(tree, kept)
     files = sorted((Path(top, name) for top, _, names in os.walk(tree) for name in names), key=os.fsencode)
     files = [file for file in files if not file.is_symlink()]
     sizes = {file: file.stat().st_size for file in files}
-    chosen = random.Random(1)  # the same in every run
+    chosen = random.Random(seed)
     largest = max(files, key=sizes.__getitem__)
-    small = [file for file in files if sizes[file] < _LARGE and file != largest]
+    small = [file for file in files if sizes[file] < _LARGE and file not in (largest, spared)]
     picked = chosen.sample(small, round(share * len(small)))
     quarter = (len(picked) + 2) // 4
     deleted, appended, rewritten = picked[:quarter], picked[quarter : 2 * quarter], picked[2 * quarter :]

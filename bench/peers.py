@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -20,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import change, report, trees
+from bench import change, machine, report, trees
 from bench.contained import contained
 from bench.tools import TOOLS, environment, version_of
 
@@ -45,15 +42,15 @@ def run(arguments: argparse.Namespace) -> None:
     work = arguments.work or Path(scratch.name)  # type: ignore[union-attr]
     work.mkdir(parents=True, exist_ok=True)
     results_file = arguments.results or arguments.output.with_suffix(".json")
-    tools = [name for name in arguments.tools if _is_here(name)]
+    tools = [name for name in arguments.tools if machine.is_here(name)]
     results = _former(results_file, arguments.trees)
-    results["machine"] = _machine(work)
+    results["machine"] = machine.described(work)
     results["tools"] = {**results.get("tools", {}), **{name: version_of(TOOLS[name]) for name in tools}}
     try:
         for name in arguments.trees:
             tree = trees.made(name, work, arguments.scale)
             files, size = trees.counted(tree)
-            _touch_memory(2 * size)
+            machine.touch_memory(2 * size)
             results["trees"][name] = {"files": files, "bytes": size}
             for number in range(arguments.rounds):
                 for measured in _round(name, tree, tools, number, work / "repositories", work / "kept"):
@@ -91,26 +88,10 @@ def _round(name: str, tree: Path, tools: list[str], number: int, place: Path, ke
                     log = (own / "log").read_text(errors="replace")[-2000:]
                     raise SystemExit(f"{tool}, {job}: exit {taken.exit}\n{log}")
                 measured = {"tree": name, "tool": tool, "job": job, "round": number, **asdict(taken)}
-                yield {**measured, "stored": _stored(own / "repository")}
+                yield {**measured, "stored": machine.stored(own / "repository")}
     finally:
         change.undo(tree, kept)
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _touch_memory(most: int) -> None:
-    """Touch memory once: in a virtual machine the first touch of a page costs ten times a later one."""
-    with open("/proc/meminfo", "rb") as file:
-        free = next(int(line.split()[1]) for line in file if line.startswith(b"MemFree"))
-    subprocess.run([sys.executable, "-c", f"bytearray({min(free << 9, most)})"], check=False)
-
-
-def _stored(repository: Path) -> int:
-    seen: dict[tuple[int, int], int] = {}
-    for top, _, names in os.walk(repository):
-        for name in names:
-            found = os.lstat(os.path.join(top, name))
-            seen[found.st_dev, found.st_ino] = found.st_size
-    return sum(seen.values())
 
 
 def _former(file: Path, again: list[str]) -> dict[str, Any]:
@@ -121,30 +102,6 @@ def _former(file: Path, again: list[str]) -> dict[str, Any]:
         return {"trees": {}, "runs": []}
     former["runs"] = [each for each in former["runs"] if each["tree"] not in again]
     return former
-
-
-def _is_here(name: str) -> bool:
-    if not TOOLS[name].is_here:
-        print(f"bench: {name} is not installed; tools/set-up bench does it", file=sys.stderr)
-    return TOOLS[name].is_here
-
-
-def _machine(work: Path) -> dict[str, Any]:
-    with open("/proc/cpuinfo") as file:
-        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "?")
-    kind = subprocess.run(["df", "--output=fstype", work], capture_output=True, text=True, check=True).stdout.split()[
-        -1
-    ]
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {
-        "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory": memory,
-        "kernel": platform.release(),
-        "file_system": kind,
-        "python": platform.python_version(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
 
 
 def _say(measured: dict[str, Any]) -> None:

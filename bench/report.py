@@ -41,6 +41,15 @@ def run(arguments: argparse.Namespace) -> None:
     write(json.loads(arguments.results.read_text()), arguments.output)
 
 
+def read(results: Path) -> dict[str, Any]:
+    """Return what was measured before; nothing where there is no such file."""
+    try:
+        found: dict[str, Any] = json.loads(results.read_text())
+    except FileNotFoundError:
+        return {"trees": {}, "runs": []}
+    return found
+
+
 def write(results: dict[str, Any], page: Path) -> None:
     """Write the page, and the chart beside it."""
     picture = page.with_suffix(".svg")

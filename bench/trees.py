@@ -1,4 +1,4 @@
-"""The trees that are backed up: real system files, a few large files, a million small ones; each is made once."""
+"""The trees that are backed up: real system files, a few large files, a million small ones, a huge one; made once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,15 @@ def million(place: Path, scale: float) -> None:
             file.write(words[start : start + length])
 
 
-MAKERS: dict[str, Callable[[Path, float], None]] = {"system": system, "large": large, "million": million}
+def huge(place: Path, scale: float) -> None:
+    """Make one file of 10 GiB, like a data base's."""
+    chance = random.Random(4)
+    with open(place / "file", "wb") as file:
+        for _ in range(int(scale * (10 << 10))):
+            file.write(b"".join(_pages(chance)))
+
+
+MAKERS: dict[str, Callable[[Path, float], None]] = {"system": system, "large": large, "million": million, "huge": huge}
 
 
 def made(name: str, work: Path, scale: float) -> Path:

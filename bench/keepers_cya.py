@@ -1,0 +1,67 @@
+"""Backups in cya's tree: made by ``cya backup``, pruned by deleting directories."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.keeping import Keeper
+from bench.tools import TOOLS, environment
+from cya import catalog, clock
+from cya.cli.backup import backup
+from cya.tree import layout
+
+_WEEKS, _MONTHS = 2, 12
+
+
+class InTree(Keeper):
+    """Century, decade, year, month and week."""
+
+    label = "cya's tree"
+    note = "weeks but the newest two and months but the newest twelve are deleted"
+
+    def make(self) -> None:
+        """Make the config and the archive."""
+        for command in TOOLS["native"].setup(self.place, self.tree):
+            subprocess.run(command, env=environment(self.place), check=True, capture_output=True)
+
+    def backup(self, moment: int) -> None:
+        """Make a backup, and collect, as the verb does."""
+        if code := backup(self.place / "bench.toml", now=clock.iso(moment)):
+            raise SystemExit(f"cya backup: exit {code}")
+
+    def prune(self) -> None:
+        """Delete whole directories: never one that the next backup goes into, since that is the newest."""
+        top = self.repository / "archive" / layout.BACKUPS
+        for depth, newest in ((5, _WEEKS), (4, _MONTHS)):
+            for period in sorted(top.glob("/".join(["[0-9]*"] * depth)), key=lambda path: path.name)[:-newest]:
+                shutil.rmtree(period)
+
+    def kept(self) -> Mapping[int, int]:
+        """Return what the archive lists."""
+        found = catalog.read(self.repository / "archive").backups
+        return {each.increment.end: len(each.chain.increments) for each in found if each.chain is not None}
+
+    def restores(self, moment: int, home: Path, to: Path) -> Mapping[str, tuple[list[str], Path]]:
+        """Restore from the archive by cya, and from the finest directory that has it by stock duplicity."""
+        backups = catalog.read(self.repository / "archive").backups
+        finest = next(each for each in backups if each.increment.end == moment).directories[0].path
+        return {
+            "cya": (restored_by_cya(self.repository / "archive", self.place, moment, to), to),
+            "duplicity 0.8": (restored_by_duplicity(finest, moment, home, to), to),
+        }
+
+
+def restored_by_cya(archive: Path, place: Path, moment: int, to: Path) -> list[str]:
+    """Return a command that restores a backup from any directory of Duplicity files."""
+    words = ["restore", str(to), "--from", str(archive), "--passphrase-file", f"{place}/passphrase"]
+    return [sys.executable, "-m", "cya", *words, "--time", clock.iso(moment)]
+
+
+def restored_by_duplicity(files: Path, moment: int, home: Path, to: Path) -> list[str]:
+    """Return a command of the stock program's."""
+    words = [f"--archive-dir={home}/cache", "-v2", "--force", "--time", str(moment), f"file://{files}", str(to)]
+    return ["/usr/bin/duplicity", "restore", *words]
