@@ -102,29 +102,49 @@ def size_range(head: Head, size: int) -> tuple[int, int]:
     return (max(0, (count - 1) * head.block_length + 1) if count else 0, count * head.block_length)
 
 
+class Signer:
+    """Makes signatures one after another, always in the same memory; not in two threads at once."""
+
+    def __init__(self) -> None:
+        self._buffers = Buffers()
+        self._place = ctypes.addressof(self._buffers)
+        self._reserve(1 << 12)
+
+    def signature(self, address: int, length: int, block_length: int) -> bytes:
+        """Return the signature, head and sums, of ``length`` bytes of memory.
+
+        The memory is read without the interpreter's lock: it has to stay where it is, and should not change meanwhile.
+
+        :raises ValueError: when the length is negative or the block length cannot be.
+        :raises MissingProgram: without librsync.
+        """
+        if length <= 0:
+            if length:
+                raise ValueError(f"no memory has {length} bytes")
+            return head(block_length)
+        _check_block_length(block_length)
+        rs = library()
+        size = HEAD_SIZE + -(-length // block_length) * (_WEAK_LENGTH + STRONG_LENGTH)
+        if size > len(self._view):
+            self._reserve(size)
+        buffers = self._buffers
+        buffers.next_in, buffers.avail_in, buffers.eof_in = address, length, 1
+        buffers.next_out, buffers.avail_out = self._address, size
+        job = rs.sig_begin(block_length, STRONG_LENGTH, MAGIC)
+        result = rs.job_iter(job, self._place)
+        rs.job_free(job)
+        if result != DONE or buffers.avail_out:
+            raise failure("a signature could not be made", result)
+        return self._view[:size].tobytes()
+
+    def _reserve(self, size: int) -> None:
+        memory = ctypes.create_string_buffer(size)
+        self._view, self._address = memoryview(memory).cast("B"), ctypes.addressof(memory)
+
+
 def blocks(address: int, length: int, block_length: int) -> bytes:
-    """Return the sums, without a head, of the blocks of ``length`` bytes of memory.
-
-    The memory is read without the interpreter's lock: it has to stay where it is, and should not change meanwhile.
-
-    :raises ValueError: when the length is negative or the block length cannot be.
-    :raises MissingProgram: without librsync.
-    """
-    _check_block_length(block_length)
-    if length <= 0:
-        if length:
-            raise ValueError(f"no memory has {length} bytes")
-        return b""
-    rs = library()
-    size = HEAD_SIZE + -(-length // block_length) * (_WEAK_LENGTH + STRONG_LENGTH)
-    sums = ctypes.create_string_buffer(size)
-    buffers = Buffers(address, length, 1, ctypes.addressof(sums), size)
-    job = rs.sig_begin(block_length, STRONG_LENGTH, MAGIC)
-    result = rs.job_iter(job, ctypes.byref(buffers))
-    rs.job_free(job)
-    if result != DONE or buffers.avail_out:
-        raise failure("a signature could not be made", result)
-    return ctypes.string_at(ctypes.addressof(sums) + HEAD_SIZE, size - HEAD_SIZE)
+    """Return the sums, without a head, of the blocks of ``length`` bytes of memory; see :meth:`Signer.signature`."""
+    return Signer().signature(address, length, block_length)[HEAD_SIZE:]
 
 
 def _check_block_length(length: int) -> None:

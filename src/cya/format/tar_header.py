@@ -88,6 +88,33 @@ def header(
     return _extended(name, kind, mode, (uid, gid, size, mtime), (linkname, uname, gname), (devmajor, devminor))
 
 
+class FileHeaders:
+    """Returns the headers of regular files that have permissions and owner in common."""
+
+    def __init__(self, mode: int, uid: int, gid: int, uname: bytes, gname: bytes) -> None:
+        """Take note of what they have in common; see :func:`header`."""
+        self._common = (mode, uid, gid, uname, gname)
+        fits = len(uname) <= _OWNER and len(gname) <= _OWNER and uname.isascii() and gname.isascii()
+        self._fits = fits and 0 <= uid < _ID_LIMIT and 0 <= gid < _ID_LIMIT
+        if self._fits:
+            self._permissions = _permissions(mode, uid, gid)
+            self._tail = _tail(REGULAR, b"", uname, gname, 0, 0)
+
+    def header(self, name: bytes, size: int, mtime: int) -> bytes:
+        """Return what :func:`header` returns; many a time quicker than that."""
+        if (
+            self._fits
+            and len(name) <= _NAME
+            and name.isascii()
+            and 0 <= size < _SIZE_LIMIT
+            and 0 <= mtime < _SIZE_LIMIT
+            and b"\0" not in name
+        ):
+            return _block(name, self._permissions, size, mtime, self._tail)
+        mode, uid, gid, uname, gname = self._common
+        return header(name, REGULAR, mode, uid, gid, size, mtime, uname=uname, gname=gname)
+
+
 def padding(size: int) -> int:
     """Return how many zero bytes follow ``size`` bytes of data, up to the next whole block."""
     return -size % BLOCK

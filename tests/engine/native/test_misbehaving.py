@@ -17,6 +17,7 @@ import pytest
 from cya.engine.native import beneath, making, packer
 from cya.engine.native.beneath import FILE
 from cya.engine.native.old_signatures import OldSignatures
+from cya.engine.native.opener import Opener
 from cya.engine.native.packer import Packer
 from cya.engine.native.tasks import Packed, Task
 from tests.engine.conftest import needs_root
@@ -60,13 +61,20 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, Callable[[], No
     """Have something done right before a file is opened, or read for the nth time."""
 
     def prepare(path: bytes, act: Callable[[], None], reads: int) -> None:
-        opened, read, seen = beneath.open_beneath, os.preadv, [0]
+        small, large, read, seen = Opener.open, beneath.open_beneath, os.preadv, [0]
 
-        def open_beneath(root: int, name: bytes, flags: int = FILE) -> int:
+        def opening(name: bytes) -> None:
             if name == path and reads == 0 and not seen[0]:
                 seen[0] = 1
                 act()
-            return opened(root, name, flags)
+
+        def open_small(opener: Opener, name: bytes) -> int:
+            opening(name)
+            return small(opener, name)
+
+        def open_large(root: int, name: bytes, flags: int = FILE) -> int:
+            opening(name)
+            return large(root, name, flags)
 
         def preadv(file: int, buffers: list[memoryview], offset: int) -> int:
             if reads and os.readlink(f"/proc/self/fd/{file}").endswith(os.fsdecode(path)):
@@ -76,7 +84,8 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, Callable[[], No
             return read(file, buffers, offset)
 
         monkeypatch.setattr(making, "Pool", Here)
-        monkeypatch.setattr(packer, "open_beneath", open_beneath)
+        monkeypatch.setattr(Opener, "open", open_small)
+        monkeypatch.setattr(packer, "open_beneath", open_large)
         monkeypatch.setattr(os, "preadv", preadv)
 
     return prepare
@@ -87,17 +96,19 @@ Between = Callable[[bytes, Callable[[], None], int], None]
 
 def filled(lab: Lab, size: int) -> Path:
     chance = random.Random(size)
+    directory = lab.source / "below"
+    directory.mkdir()
     for name in ("before", "file", "zlast"):
-        (lab.source / name).write_bytes(chance.randbytes(size if name == "file" else 1000))
-        os.utime(lab.source / name, (10**9, 10**9))
-    return lab.source / "file"
+        (directory / name).write_bytes(chance.randbytes(size if name == "file" else 1000))
+        os.utime(directory / name, (10**9, 10**9))
+    return directory / "file"
 
 
 def others_are_whole(lab: Lab) -> Path:
     restored = lab.restored()
     for name in ("before", "zlast"):
-        assert (restored / name).read_bytes() == (lab.source / name).read_bytes()
-    return restored / "file"
+        assert (restored / "below" / name).read_bytes() == (lab.source / "below" / name).read_bytes()
+    return restored / "below" / "file"
 
 
 def up_to_date_next_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +128,7 @@ def test_a_file_that_shrinks(
         lab.backup()
         file.write_bytes(random.Random(1).randbytes(size))
     whole = file.read_bytes()
-    between(b"file", lambda: os.truncate(file, size // 3), reads)
+    between(b"below/file", lambda: os.truncate(file, size // 3), reads)
     assert lab.backup().lost == ()
     got = others_are_whole(lab).read_bytes()
     assert whole.startswith(got)
@@ -134,7 +145,7 @@ def test_a_file_that_grows(lab: Lab, between: Between, monkeypatch: pytest.Monke
         with file.open("ab") as opened:
             opened.write(b"more" * 100_000)
 
-    between(b"file", grow, reads)
+    between(b"below/file", grow, reads)
     assert lab.backup().lost == ()
     assert others_are_whole(lab).read_bytes() == file.read_bytes()[:size]
     up_to_date_next_time(lab, monkeypatch)
@@ -180,9 +191,9 @@ def test_a_file_that_becomes_something_else_is_named_and_what_was_known_of_it_st
     if known:
         lab.backup()
         file.write_bytes(was[::-1])
-    between(b"file", lambda: act(file), 0)
+    between(b"below/file", lambda: act(file), 0)
     (lost,) = lab.backup().lost
-    assert lost.path == "file"
+    assert lost.path == "below/file"
     assert any(word in lost.reason for word in reason.split("|")), lost.reason
     restored = others_are_whole(lab)
     assert restored.read_bytes() == was if known else not restored.exists()
@@ -198,14 +209,14 @@ def test_a_file_that_is_replaced_by_another_is_never_given_the_old_ones_permissi
     new = lab.place / "new"
     new.write_bytes(b"secret" * (size // 6))
     new.chmod(0o600)
-    between(b"file", lambda: os.replace(new, file), 0)
+    between(b"below/file", lambda: os.replace(new, file), 0)
     report = lab.backup()
     restored = others_are_whole(lab)
     if restored.exists():
         assert restored.stat().st_mode & 0o777 == 0o600
         assert restored.read_bytes() == file.read_bytes()[: restored.stat().st_size]
     else:
-        assert [lost.path for lost in report.lost] == ["file"]
+        assert [lost.path for lost in report.lost] == ["below/file"]
         assert "replaced" in report.lost[0].reason
     up_to_date_next_time(lab, monkeypatch)
 
@@ -222,9 +233,9 @@ def test_a_part_of_a_large_file_that_cannot_be_read_becomes_zeros_that_are_named
     def fail() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    between(b"file", fail, 2)
+    between(b"below/file", fail, 2)
     (lost,) = lab.backup().lost
-    assert lost.path == "file"
+    assert lost.path == "below/file"
     assert "input/output error" in lost.reason
     assert "are zeros in the backup" in lost.reason
     got, whole = others_are_whole(lab).read_bytes(), file.read_bytes()
@@ -242,8 +253,8 @@ def test_a_small_file_that_cannot_be_read_is_named(lab: Lab, between: Between, m
     def fail() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    between(b"file", fail, 1)
-    assert [(lost.path, lost.reason) for lost in lab.backup().lost] == [("file", "input/output error")]
+    between(b"below/file", fail, 1)
+    assert [(lost.path, lost.reason) for lost in lab.backup().lost] == [("below/file", "input/output error")]
     assert not others_are_whole(lab).exists()
     assert file.exists()
     up_to_date_next_time(lab, monkeypatch)

@@ -19,8 +19,9 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY 
 DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOATIME
 """For directories."""
 
-_STEP = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+WAY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 """For directories on the way: that they may be walked through is enough."""
+
 _PATH_MAX = 4096
 _SYS_OPENAT2 = 437  # on all architectures but alpha
 _RESOLVE = 0x02 | 0x04 | 0x08  # NO_MAGICLINKS, NO_SYMLINKS, BENEATH
@@ -109,9 +110,9 @@ def _how(flags: int) -> _How:
 @lru_cache
 def _has_openat2() -> bool:
     """Try it: of a single EPERM nobody could tell whether a sandbox or the file is its cause."""
-    root = os.open("/", _STEP)
+    root = os.open("/", WAY)
     try:
-        os.close(_openat2(root, b".", _STEP))
+        os.close(_openat2(root, b".", WAY))
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.EPERM):
             return False
@@ -142,7 +143,7 @@ def _by_parts(root_fd: int, parts: list[bytes], flags: int) -> int:
     here = root_fd
     try:
         for part in way:
-            below = one(here, part, _STEP)
+            below = one(here, part, WAY)
             if here != root_fd:
                 os.close(here)
             here = below

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import lru_cache
 
 from cya.engine.native import account_names
 from cya.engine.native.beneath import open_beneath
 from cya.engine.native.old_signatures import OldSignatures
+from cya.engine.native.opener import Opener
 from cya.engine.native.tasks import (
     DELTA,
     LOST,
@@ -61,12 +63,17 @@ class Packer:
         self._root = root
         self._old = old
         self._unit = Unit(capacity)
+        self._opener = Opener(root)
+        self._signer = signatures.Signer()
         self._open: tuple[bytes, int] | None = None
 
     def pack(self, tasks: list[Task]) -> Packed:
         """Pack the files of a unit."""
         self._unit.clear()
-        return self._packed([self._pack(task) for task in tasks])
+        try:
+            return self._packed([self._pack(task) for task in tasks])
+        finally:
+            self._opener.close()
 
     def pack_content(self, task: Whole | Slice, data: bytes) -> Packed:
         """Pack one entry whose content does not come from a file."""
@@ -117,7 +124,7 @@ class Packer:
 
     def _whole(self, task: Whole) -> Outcome:
         try:
-            file = open_beneath(self._root, task.path)
+            file = self._opener.open(task.path)
         except OSError as error:
             return Outcome(LOST, reason=_reason(error))
         try:
@@ -145,7 +152,7 @@ class Packer:
         """
         address = self._unit.address(len(header))
         block = signatures.block_length(size)
-        signature = signatures.head(block) + signatures.blocks(address, size, block)
+        signature = self._signer.signature(address, size, block)
         ref = Ref(*task.ref) if task.ref else None
         if task.doubted and ref and _matches(self._old.read(ref), signature, address, size):
             return Outcome(UNCHANGED, size)
@@ -197,7 +204,7 @@ class Packer:
 
     def _piece(self, task: Slice, head: int, size: int) -> Outcome:
         address = self._unit.address(head)
-        blocks = signatures.blocks(address, size, task.block)
+        blocks = self._signer.signature(address, size, task.block)[signatures.HEAD_SIZE :]
         if not task.ref:
             self._unit.entry(_piece_header(task, size), size)
             return Outcome(STORED, size, size, blocks=blocks)
@@ -218,31 +225,22 @@ _SHORT = 4096
 """Bytes of commands up to which an entry of their own would cost more than they."""
 
 
+@lru_cache(1024)
+def _headers(mode: int, uid: int, gid: int) -> tar_header.FileHeaders:
+    return tar_header.FileHeaders(stat.S_IMODE(mode), uid, gid, account_names.user(uid), account_names.group(gid))
+
+
 def _header(prefix: bytes, task: Whole, size: int) -> bytes:
-    return tar_header.header(
-        *(prefix + task.path, tar_header.REGULAR, stat.S_IMODE(task.mode), task.uid, task.gid, size, task.mtime),
-        uname=account_names.user(task.uid),
-        gname=account_names.group(task.gid),
-    )
+    return _headers(task.mode, task.uid, task.gid).header(prefix + task.path, size, task.mtime)
 
 
 def _piece_header(task: Slice, size: int) -> bytes:
-    prefix = b"multivol_diff/" if task.ref else b"multivol_snapshot/"
-    return tar_header.header(
-        *(b"%b%b/%d" % (prefix, task.path, task.number), tar_header.REGULAR, stat.S_IMODE(task.mode)),
-        *(task.uid, task.gid, size, task.mtime),
-        uname=account_names.user(task.uid),
-        gname=account_names.group(task.gid),
-    )
+    name = b"%b%b/%d" % (b"multivol_diff/" if task.ref else b"multivol_snapshot/", task.path, task.number)
+    return _headers(task.mode, task.uid, task.gid).header(name, size, task.mtime)
 
 
 def _signature_header(task: Whole | Slice, length: int) -> bytes:
-    return tar_header.header(
-        *(b"signature/" + task.path, tar_header.REGULAR, stat.S_IMODE(task.mode), task.uid, task.gid),
-        *(length, task.mtime),
-        uname=account_names.user(task.uid),
-        gname=account_names.group(task.gid),
-    )
+    return _headers(task.mode, task.uid, task.gid).header(b"signature/" + task.path, length, task.mtime)
 
 
 def _other_header(name: bytes, task: Other) -> bytes:

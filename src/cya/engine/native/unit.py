@@ -26,7 +26,7 @@ class Unit:
 
     def __init__(self, capacity: int) -> None:
         self._buffer = mmap.mmap(-1, capacity)
-        self.view = memoryview(self._buffer)
+        self._view = memoryview(self._buffer)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
         self._deflate = isal_zlib.compressobj(LEVEL, wbits=-15)
         self._signatures: list[bytes] = []
@@ -50,7 +50,7 @@ class Unit:
         start = self.end + ahead
         done = 0
         while done < size:
-            count = os.preadv(file, [self.view[start + done : start + size]], offset + done)
+            count = os.preadv(file, [self._view[start + done : start + size]], offset + done)
             if count == 0:
                 break
             done += count
@@ -59,29 +59,32 @@ class Unit:
     def place(self, ahead: int, data: bytes) -> None:
         """Put data where they stand ``ahead`` bytes behind the end."""
         start = self.end + ahead
-        self.view[start : start + len(data)] = data
+        self._buffer[start : start + len(data)] = data
 
     def entry(self, header: bytes, size: int) -> None:
         """Write the header of content that is in its place behind it already."""
-        self.view[self.end : self.end + len(header)] = header
-        self.end += len(header) + size
-        self._pad(size)
+        start = self.end
+        content = start + len(header)
+        self._buffer[start:content] = header
+        end = content + size
+        missing = -size % tar_header.BLOCK
+        self._buffer[end : end + missing] = bytes(missing)
+        self.end = end + missing
 
     def entry_with(self, header: bytes, content: bytes) -> None:
         """Write a header and its content."""
-        self.place(0, header)
         self.place(len(header), content)
-        self.end += len(header) + len(content)
-        self._pad(len(content))
+        self.entry(header, len(content))
 
     def sign(self, header: bytes, content: bytes = b"") -> None:
         """Write an entry of the sigtar."""
-        self._signatures += (header, content, bytes(tar_header.padding(len(content))))
-        self.signed += len(header) + len(content) + tar_header.padding(len(content))
+        missing = bytes(-len(content) % tar_header.BLOCK)
+        self._signatures += (header, content, missing)
+        self.signed += len(header) + len(content) + len(missing)
 
     def entries_part(self) -> Part:
         """Deflate the piece of the difftar."""
-        return self.part(self.view[: self.end])
+        return self.part(self._view[: self.end])
 
     def signatures_part(self) -> Part:
         """Deflate the piece of the sigtar."""
@@ -93,8 +96,3 @@ class Unit:
             return Part(b"", 0, 0)
         deflated = self._deflate.compress(data) + self._deflate.flush(isal_zlib.Z_FULL_FLUSH)
         return Part(deflated, len(data), isal_zlib.crc32(data))
-
-    def _pad(self, size: int) -> None:
-        missing = tar_header.padding(size)
-        self.view[self.end : self.end + missing] = bytes(missing)
-        self.end += missing
