@@ -100,9 +100,11 @@ class BackupJob:
     spool: Spool | None = None
 
 
-Existing = Literal["refuse", "keep", "replace"]
+Existing = Literal["refuse", "keep", "replace", "resume"]
 """What happens to what is at the destination already: the restore does not begin; it stays; it is overwritten, but
-never a directory with something in it by what is none."""
+never a directory with something in it by what is none. Or a restore that was interrupted is brought to its end: it is
+overwritten, but for what has type, size, owner, mode and time of what would replace it. (An engine may replace that,
+too.)"""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from cya.engine.native.reading.outcome import MADE, Outcome
 from cya.engine.native.reading.parts import Part, Range, own_file
 from cya.engine.native.reading.patch import Patch
 from cya.engine.native.reading.runs import RunWriter
-from cya.engine.native.reading.target import FATAL, Kept, Target, told
-from cya.errors import EngineError
+from cya.engine.native.reading.target import FATAL, Kept, Target, told, unwritable
 from cya.format.delta_commands import DeltaDamaged
+
+_LARGE = 1 << 26
+"""Bytes from which on it is looked first whether there is room for a file."""
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -37,7 +39,7 @@ class Assemble:
         self._label, self._target, self._work = label, target, work
         self._directory = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._made = RunWriter(work / f"made-{label}")
-        target.made = lambda key: self._made.add(key, MADE)
+        target.way.made = lambda key: self._made.add(key, MADE)
 
     def assemble(self, groups: Iterable[Group]) -> Outcome:
         """Make the files, in the order of their keys.
@@ -57,9 +59,7 @@ class Assemble:
                     outcome.lost.append((group.key, str(error)))
                 except OSError as error:
                     if error.errno in FATAL:
-                        raise EngineError(
-                            f"the destination cannot be written to: {error.strerror}; restore again"
-                        ) from error
+                        raise unwritable(error) from error
                     outcome.lost.append((group.key, told(error)))
         finally:
             os.close(self._directory)
@@ -73,9 +73,7 @@ class Assemble:
         base = [part for part in parts if not part.delta]
         increments = groupby((part for part in parts if part.delta), key=lambda part: part.increment)
         deltas = [list(group) for _, group in increments]
-        _check(base, "the whole of it")
-        for delta in deltas:
-            _check(delta, "changes of it")
+        _check(base)
         if len({part.increment for part in base}) > 1 or (deltas and deltas[0][0].increment <= base[0].increment):
             raise _Lost("the archive holds two versions of it that cannot both be the oldest")
         member = (deltas[-1] if deltas else base)[0].member
@@ -87,17 +85,32 @@ class Assemble:
         patch = Patch(self._work, where, [[part.where for part in delta] for delta in deltas], f"base-{self._label}")
         try:
             patch.prepare()
+            if self._target.stays(key, member, patch.size):
+                raise Kept
             if where[0].file == own and patch.base.is_file(own) and patch.is_in_place():
+                self._check_room(patch.size - patch.base.size)
                 with open(self._work / own, "r+b", buffering=0) as file:
-                    size = patch.write(file.fileno(), in_place=True)
-                self._target.place(own, self._directory, key, member)
-                return size
-            with self._target.file(key, member) as fd:
-                return patch.write(fd)
+                    patch.write(file.fileno(), in_place=True)
+                self._target.place(own, self._directory, key, member, patch.size)
+            else:
+                self._check_room(patch.size)
+                with self._target.file(key, member, patch.size) as fd:
+                    patch.write(fd)
+            return patch.size
         finally:
             patch.close()
             with suppress(FileNotFoundError):
                 os.unlink(self._work / own)
+
+    def _check_room(self, size: int) -> None:
+        """Refuse what cannot fit: a few bytes of a delta can say that a file has any size.
+
+        :raises _Lost: when there is no room for so many bytes.
+        """
+        if size > _LARGE:
+            there = os.fstatvfs(self._directory)
+            if size > there.f_bavail * there.f_frsize:
+                raise _Lost(f"it has {size:,} bytes, for which there is no room here")
 
     def _joined(self, own: str, base: Sequence[Part]) -> int:
         """Bring into the file of its own what was kept apart; return its size.
@@ -123,10 +136,10 @@ class Assemble:
                 left -= len(data)
 
 
-def _check(parts: Sequence[Part], what: str) -> None:
+def _check(parts: Sequence[Part]) -> None:
     """Refuse what is not there from the first piece on, without a gap."""
     if not parts or parts[0].first > 1:
-        raise _Lost(f"the archive does not hold {what}")
+        raise _Lost("the archive does not hold the whole of it")
     for one, following in pairwise(parts):
         if following.first != one.last + 1:
-            raise _Lost(f"the archive does not hold all pieces of {what}")
+            raise _Lost("the archive does not hold all pieces of it")

@@ -14,9 +14,8 @@ from cya.engine.native.reading.outcome import DIRECTORY, MADE, Outcome
 from cya.engine.native.reading.parts import Part, Range, own_file, packed
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.spill import PieceRun, Spill
-from cya.engine.native.reading.target import FATAL, Kept, Target, told, write_all
+from cya.engine.native.reading.target import FATAL, Kept, Target, told, unwritable, write_all
 from cya.engine.native.reading.volume import Wanted
-from cya.errors import EngineError
 from cya.format.difftar import Entry, What
 from cya.format.tar_reader import Member
 
@@ -54,7 +53,7 @@ class Extract:
         self._parts = RunWriter(work / f"parts-{label}")
         self._run: PieceRun | None = None
         self.outcome = Outcome()
-        target.made = lambda key: self._made.add(key, MADE)
+        target.way.made = lambda key: self._made.add(key, MADE)
 
     def extract(self, entries: Source, tick: Callable[[], None]) -> Outcome:
         """Extract all entries.
@@ -92,7 +91,7 @@ class Extract:
             elif found.piece:
                 self._piece(found, member, entries)
             elif action is Action.FINAL:
-                with self._target.file(found.key, member) as fd:
+                with self._target.file(found.key, member, member.size) as fd:
                     self.outcome.size += _written(fd, entries.data())
                 self.outcome.files += 1
             else:
@@ -126,7 +125,7 @@ class Extract:
     def _piece(self, found: Entry, member: Member, entries: Source) -> None:
         if self._run is None:
             self._run = PieceRun(found, member, self._increment, self._spill)
-        elif self._run.last + 1 != found.piece:
+        elif self._run.last + 1 != found.piece and found.what is What.SNAPSHOT:
             self._run.broken = True
         self._run.add(found.piece, member.size, entries.data())
 
@@ -145,7 +144,7 @@ class Extract:
 
     def _failed(self, key: bytes, error: OSError) -> None:
         if error.errno in FATAL:
-            raise EngineError(f"the destination cannot be written to: {error.strerror}; restore again") from error
+            raise unwritable(error) from error
         self.lose(key, told(error))
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.members import MemberReader, SignaturesDamaged
-from cya.errors import DecryptionFailed, IntegrityError
+from cya.errors import DecryptionFailed, EngineError, IntegrityError
 from cya.format.openpgp_packets import gathered
 from cya.format.openpgp_reader import MessageDamaged, NotForUs, WrongPassphrase, decrypted
 from cya.format.string_to_key import StringToKey
 
 _AT_ONCE = 1 << 18
+
+HASHES = frozenset(("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
 
 Read = Callable[[int], bytes]
 
@@ -103,7 +105,9 @@ class Opener:
         try:
             with self._gpg.decrypting(path, self._passphrase) as stream:
                 yield stream.read
-        except IntegrityError as error:
+        except DecryptionFailed:
+            raise
+        except (IntegrityError, EngineError) as error:
             raise FileDamaged(f"gpg says: {error}") from None
 
     def _key(self, how: StringToKey, size: int) -> bytes:
@@ -124,7 +128,10 @@ class _Counted(io.FileIO):
         self._opener = opener
 
     def read(self, size: int | None = -1) -> bytes:
-        data = super().read(size) or b""
+        try:
+            data = super().read(size) or b""
+        except OSError as error:
+            raise FileDamaged(f"cannot be read: {error.strerror}") from error
         self._opener.consumed += len(data)
         return data
 
@@ -132,11 +139,13 @@ class _Counted(io.FileIO):
 def digest_of(path: Path, algorithm: str) -> str:
     """Return the hash of a file as it is stored, in hexadecimal digits.
 
-    :raises FileDamaged: when it cannot be read.
+    :raises FileDamaged: when it cannot be read, or nobody here knows such a hash.
     """
+    if algorithm.lower() not in HASHES:
+        raise FileDamaged(f"cannot be proved to be whole: {algorithm} is not known here")
     try:
         with open(path, "rb", buffering=0) as file:
-            return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+            return hashlib.file_digest(file, lambda: hashlib.new(algorithm.lower(), usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise FileDamaged("is missing" if isinstance(error, FileNotFoundError) else str(error.strerror)) from error
 

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 DIRECTORY, MADE = b"D", b"M"
 """The first byte of records of directories: with its attributes; or only that it was made."""
+
+
+class Ends(msgspec.Struct, frozen=True, array_like=True):
+    """The first and the last entry of a volume.
+
+    :ivar first, last: key and number of the piece.
+    :ivar whole: the last entry is a piece that is shorter than others: none follows it.
+    """
+
+    first: tuple[bytes, int]
+    last: tuple[bytes, int]
+    whole: bool
 
 
 @dataclass
@@ -19,6 +33,7 @@ class Outcome:
     :ivar lost: keys, and why they are not restored as they should be.
     :ivar runs: names of the runs that were written into the working directory.
     :ivar seen: numbers of the wanted keys of which there was something that counts.
+    :ivar ends: of a volume that was looked at.
     """
 
     entries: int = 0
@@ -28,3 +43,4 @@ class Outcome:
     lost: list[tuple[bytes, str]] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
+    ends: Ends | None = None

@@ -5,11 +5,15 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 from functools import lru_cache
 
 from cya.format.tar_reader import Member
 
 _LARGEST = 2**32 - 2
+_LONGEST = 256
+"""Bytes of a name that is looked up: longer than any that there is, and they are all remembered."""
+_SPECIAL = stat.S_ISUID | stat.S_ISGID
 
 
 class Owners:
@@ -23,33 +27,38 @@ class Owners:
         self._uid, self._gid = os.geteuid(), os.getegid()
         self.not_given = 0
 
-    def set_of(self, fd: int, member: Member) -> bool:
-        """Give what is open its owner; return whether it has it."""
+    def set_of(self, fd: int, member: Member) -> None:
+        """Give what is open its owner."""
         uid, gid = self.of(member)
         if self._uid == 0:
             os.fchown(fd, uid, gid)
-            return True
-        return self._as_user(uid, gid)
+        elif (uid, gid) != (self._uid, self._gid):
+            self.not_given += 1
 
-    def set_of_name(self, name: bytes, parent: int, member: Member) -> bool:
+    def set_of_name(self, name: bytes, parent: int, member: Member) -> None:
         """Give something its owner by its name in a directory; a symbolic link is not followed."""
         uid, gid = self.of(member)
         if self._uid == 0:
             os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
-            return True
-        return self._as_user(uid, gid)
+        elif (uid, gid) != (self._uid, self._gid):
+            self.not_given += 1
+
+    def mode_of(self, member: Member) -> int:
+        """Return the mode that something should get: what runs as its owner must not run as somebody else."""
+        given = self._uid == 0 or self.of(member) == (self._uid, self._gid)
+        return member.mode if given else member.mode & ~_SPECIAL
+
+    def is_owner(self, there: os.stat_result, member: Member) -> bool:
+        """Whether something that is there has the owner that it would get."""
+        if self._uid == 0:
+            return (there.st_uid, there.st_gid) == self.of(member)
+        return there.st_uid == self._uid
 
     def of(self, member: Member) -> tuple[int, int]:
         """Return whose something should be here."""
         if self._numeric:
             return min(member.uid, _LARGEST), min(member.gid, _LARGEST)
-        return _uid(member.uname, member.uid), _gid(member.gname, member.gid)
-
-    def _as_user(self, uid: int, gid: int) -> bool:
-        if (uid, gid) == (self._uid, self._gid):
-            return True
-        self.not_given += 1
-        return False
+        return _uid(member.uname[:_LONGEST], member.uid), _gid(member.gname[:_LONGEST], member.gid)
 
 
 @lru_cache(4096)

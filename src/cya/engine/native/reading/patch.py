@@ -19,6 +19,7 @@ from cya.format.delta_commands import DeltaDamaged, commands
 MOST_COMMANDS = 1 << 21
 """Commands that are traced through at once."""
 _LITERAL = 1 << 63
+_LARGEST = (1 << 63) - 1
 _AT_ONCE = 1 << 20
 
 
@@ -40,6 +41,8 @@ class Layer:
             self.starts.append(self.size)
             self.sources.append(place if copy else place | _LITERAL)
             self.size += length
+            if self.size > _LARGEST:
+                raise DeltaDamaged("a delta makes more than a file can hold")
 
     def pieces(self, place: int, length: int) -> Iterator[tuple[bool, int, int]]:
         """Yield where some bytes come from: whether from the version before, the place there, and the length.
@@ -126,6 +129,11 @@ class Patch:
             self._layers.append(layer)
             left -= len(layer.starts)
 
+    @property
+    def size(self) -> int:
+        """Of the newest version in bytes, once all is prepared."""
+        return self._layers[-1].size if self._layers else self.base.size
+
     def is_in_place(self) -> bool:
         """Whether all that is copied from the old version stays where it was: then only the rest need be written."""
         at = 0
@@ -135,8 +143,8 @@ class Patch:
             at += length
         return True
 
-    def write(self, fd: int, *, in_place: bool = False) -> int:
-        """Write the newest version from its beginning on; return its size.
+    def write(self, fd: int, *, in_place: bool = False) -> None:
+        """Write the newest version from its beginning on.
 
         :param in_place: what comes from the old version is there already.
         """
@@ -147,7 +155,6 @@ class Patch:
                 _copy(source, place, fd, at, length)
             at += length
         os.ftruncate(fd, at)
-        return at
 
     def close(self) -> None:
         """Close all, and remove what was made on the way."""
@@ -160,8 +167,8 @@ class Patch:
         """Apply the deltas so far: what they make is the old version from now on."""
         if self._layers:
             with open(self._new_base(), "wb") as file:
-                size = self.write(file.fileno())
-            self._replace_base(size)
+                self.write(file.fileno())
+            self._replace_base(self.size)
 
     def _apply_alone(self, delta: Ranges) -> None:
         """Apply a delta of which not even the commands fit into memory."""

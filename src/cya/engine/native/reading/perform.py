@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -14,7 +15,7 @@ from cya.engine.native.reading.opening import FileDamaged, Opener, digest_of
 from cya.engine.native.reading.outcome import Outcome
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.plan import actions_of
-from cya.engine.native.reading.target import Existing, Target
+from cya.engine.native.reading.target import Existing, Target, unwritable
 from cya.engine.native.reading.volume import Entries, Wanted
 from cya.errors import DecryptionFailed
 
@@ -30,9 +31,10 @@ class Performer:
         :param say: is told how far a task is.
         """
         self._setting, self._say = setting, say
-        self._work = Path(setting.work)
-        home = Path(setting.gnupg_home) if setting.gnupg_home else None
-        self._opener = Opener(setting.passphrase, Gpg(Path(setting.temporary), home))
+        self._work = Path(os.fsdecode(setting.work))
+        home = Path(os.fsdecode(setting.gnupg_home)) if setting.gnupg_home else None
+        passphrase = setting.passphrase.decode("utf-8", "surrogateescape") if setting.passphrase is not None else None
+        self._opener = Opener(passphrase, Gpg(Path(os.fsdecode(setting.temporary)), home))
         self._wanted = Wanted(setting.wanted)
         self._last = time.monotonic()
 
@@ -42,21 +44,24 @@ class Performer:
         :raises EngineError: when nothing can be written any more.
         """
         owners = Owners(numeric=self._setting.numeric)
-        with closing(Target(self._setting.target, Existing(self._setting.existing), owners, self._setting.own)) as to:
+        setting = self._setting
+        with closing(Target(setting.target, self._work, Existing(setting.existing), owners, setting.own)) as to:
             try:
                 outcome = self._outcome(task, to)
             except FileDamaged as error:
                 return tasks.Damaged(str(error), locked=False)
             except DecryptionFailed as error:
                 return tasks.Damaged(str(error), locked=True)
+            except OSError as error:
+                raise unwritable(error) from error
         self._tick(at_once=True)
         counted = (outcome.files, outcome.size, outcome.kept, owners.not_given)
-        return tasks.Done(*counted, outcome.lost, outcome.runs, sorted(outcome.seen))
+        return tasks.Done(*counted, outcome.lost, outcome.runs, sorted(outcome.seen), outcome.ends)
 
     def _outcome(self, task: tasks.AnyTask, target: Target) -> Outcome:
         if isinstance(task, tasks.Assemble):
             return assemble.Assemble(task.label, target, self._work).assemble(task.groups)
-        path = Path(task.path)
+        path = Path(os.fsdecode(task.path))
         if isinstance(task, tasks.Missing):
             return self._missing(task, path, target)
         proved = isinstance(task, tasks.Extract) and task.proved
@@ -73,7 +78,7 @@ class Performer:
         return extract.Extract(increment, label, actions, self._wanted, target, self._work)
 
     def _missing(self, task: tasks.Missing, path: Path, target: Target) -> Outcome:
-        between = salvage.Between(task.first, task.last, self._wanted)
+        between = salvage.Between(task.ranges, self._wanted)
         run = self._run(task.actions)
         with self._opener.opened(path) as read:
             found = salvage.besides(salvage.entries(read, between), [self._work / name for name in task.besides])

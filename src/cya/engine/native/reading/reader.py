@@ -18,7 +18,7 @@ from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.restoring import Restored, Restoring
 from cya.engine.native.reading.steps import Step, Volume, steps
 from cya.engine.native.reading.supply import Here
-from cya.engine.native.reading.target import Existing, Target
+from cya.engine.native.reading.target import Existing, Target, unwritable
 from cya.engine.private import Private
 from cya.engine.protocol import Lost, Progress, Report, RestoreJob, Watcher
 from cya.errors import DecryptionFailed, NotInBackup
@@ -28,7 +28,7 @@ from cya.supply import Supply
 
 _FEW = 1 << 25
 """Bytes in volumes, but for the largest one, that are not worth starting processes for."""
-_EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE}
+_EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE, "resume": Existing.RESUME}
 
 
 def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: Watcher | None) -> Report:
@@ -45,11 +45,16 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
     root = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         owners = Owners(numeric=job.numeric_owner)
-        with closing(Target(root, _EXISTING[job.existing], owners, "own")) as target:
-            with private.reading() as private_scratch, scratch.held(destination, placing.PREFIX) as work:
-                restored, top = _restored(job, chain, supply, root, target, work, private_scratch, gnupg_home, watch)
-            if top is not None:  # only now: the working directory had to be removed from it
-                target.dress(root, top)
+        with (
+            private.reading() as private_scratch,
+            scratch.held(destination, placing.PREFIX) as work,
+            closing(Target(root, work, _EXISTING[job.existing], owners, "own")) as target,
+        ):
+            restored, top = _restored(job, chain, supply, root, target, work, private_scratch, gnupg_home, watch)
+        if top is not None:  # only now: the working directory had to be removed from it
+            target.dress(root, top)
+    except OSError as error:
+        raise unwritable(error) from error
     finally:
         os.close(root)
     restored.not_owned += owners.not_given
@@ -67,20 +72,21 @@ def _restored(
     gnupg_home: Path | None,
     watch: Watcher | None,
 ) -> tuple[Restored, Member | None]:
-    opener = Opener(job.encryption.passphrase, Gpg(private_scratch, gnupg_home))
+    passphrase = job.encryption.passphrase
+    opener = Opener(passphrase, Gpg(private_scratch, gnupg_home))
     known, restored = _read(chain, supply, opener)
     wanted = sorted(os.fsencode(path).replace(b"/", b"\0") for path in job.paths)
     setting = tasks.Setting(
         target=root,
-        work=str(work),
+        work=os.fsencode(work),
         own=work.name.removeprefix(placing.PREFIX),
         channel=-1,
         wanted=wanted,
         existing=_EXISTING[job.existing],
         numeric=job.numeric_owner,
-        passphrase=job.encryption.passphrase,
-        gnupg_home=str(gnupg_home) if gnupg_home else None,
-        temporary=str(private_scratch),
+        passphrase=passphrase.encode("utf-8", "surrogateescape") if passphrase is not None else None,
+        gnupg_home=os.fsencode(gnupg_home) if gnupg_home else None,
+        temporary=os.fsencode(private_scratch),
     )
     volumes = [volume for step in known for volume in step.volumes if volume.may_hold(wanted)]
     sizes = {volume: supply.size(volume.name) for volume in volumes}
@@ -159,7 +165,12 @@ def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
             f"{restored.not_owned:,} files belong to you and not to whom they did: only root can give them away"
         )
     if restored.kept:
-        notes.append(f"{restored.kept:,} files were there already, and stay as they are; --overwrite replaces them")
+        why = (
+            "as they should be, and stay"
+            if job.existing == "resume"
+            else "and stay as they are; --overwrite replaces them"
+        )
+        notes.append(f"{restored.kept:,} files were there already, {why}")
     return Report(None, None, job.time, statistics, tuple(lost), tuple(damaged), tuple(notes))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from cya.engine.native.reading import parts, runs, tasks
+from cya.engine.native.reading import gaps, parts, runs, tasks
 from cya.engine.native.reading.assemble import Group
 from cya.engine.native.reading.crew import Crew
 from cya.engine.native.reading.directories import dress
+from cya.engine.native.reading.outcome import Ends
 from cya.engine.native.reading.plan import Plan
+from cya.engine.native.reading.runs import RunWriter
+from cya.engine.native.reading.scan_volume import Event
 from cya.engine.native.reading.steps import Step, Volume
 from cya.engine.native.reading.target import Target
 from cya.errors import DecryptionFailed
@@ -68,12 +72,12 @@ class Restoring:
         self._plan = Plan(work, len(steps))
         self._volumes = [volume for step in steps for volume in step.volumes if volume.may_hold(wanted)]
         self._by_label = {volume.label: volume for volume in self._volumes}
-        self._unknown = [Volume(s.number, 0, s.files.manifest or b"a manifest") for s in steps if not s.known]
-        """They stand for all that an increment may hold of which the manifest is missing."""
         self._scanned: dict[Volume, list[str]] = {}
+        self._ends: dict[int, dict[int, Ends]] = {}
         self._bad: dict[Volume, str] = {}
         self._runs: list[str] = []
-        self._opened = False
+        # What a passphrase has opened once is damaged when it cannot be opened.
+        self._opened = any(step.known and (step.files.manifest or b"").endswith(b".gpg") for step in steps)
         self._locked: str | None = next((step.locked for step in steps if step.locked), None)
         self._restored = restored
 
@@ -103,28 +107,49 @@ class Restoring:
         """Look what the increments hold, and plan."""
         for task, answer in self._crew.do(self._scans()):
             if isinstance(answer, tasks.Done):
-                self._scanned[self._of(task)] = answer.runs
+                volume = self._of(task)
+                self._scanned[volume] = answer.runs
+                if answer.ends is not None:
+                    self._ends.setdefault(volume.increment, {})[volume.number] = answer.ends
             else:
                 self._is_bad(self._of(task), answer)
         events: dict[int, list[Path]] = {}
         for volume, names in self._scanned.items():
             events.setdefault(volume.increment, []).extend(self._work / name for name in names)
-        for volume in [volume for volume in self._bad if volume.increment] + self._unknown:
-            told = self._tell(volume, extract=False)
-            if told is not None:
-                events.setdefault(volume.increment, []).extend(self._work / name for name in told.runs)
-            else:
-                self._nameless(volume)
+        for step in self._steps:
+            if step.number or not step.known:
+                events.setdefault(step.number, []).extend(self._missing_events(step))
         self._plan.make(events)
         for key, _ in runs.read(self._plan.lost):
             self._lose(key)
+
+    def _missing_events(self, step: Step) -> Iterator[Path]:
+        """Yield runs of what happened in an increment to paths of which something is missing."""
+        bad = self._bad_of(step)
+        if not step.known:
+            writer = RunWriter(self._work / f"events-{step.number}-cut-off")
+            for key in sorted(gaps.cut_off(step, self._ends.get(step.number, {}))):
+                writer.add(key, bytes([Event.LOST]))
+            if (path := writer.close()) is not None:
+                yield path
+        if bad:
+            told = self._tell(step, bad, extract=False)
+            if told is not None:
+                yield from (self._work / name for name in told.runs)
+            else:
+                self._nameless(step, bad)
+
+    def _bad_of(self, step: Step) -> list[Volume]:
+        """Return the volumes of an increment that are missing or damaged; without manifest there may be others."""
+        bad = [volume for volume in self._bad if volume.increment == step.number]
+        return bad if step.known else [*bad, Volume(step.number, 0, step.files.manifest or b"a manifest")]
 
     def _scans(self) -> Iterator[tasks.AnyTask | None]:
         for volume in self._volumes:
             if self._is_scanned(volume):
                 path = yield from self._path(volume)
                 if path is not None:
-                    yield tasks.Scan(label=volume.label, path=str(path), digest=volume.digest)
+                    yield tasks.Scan(label=volume.label, path=os.fsencode(path), digest=volume.digest)
 
     def _extract(self) -> None:
         """Bring to the destination what counts; what has to be put together to the working directory."""
@@ -140,14 +165,15 @@ class Restoring:
             self._supply.release(volume.name)
         if self._locked and not self._opened:
             raise DecryptionFailed(self._locked)
-        for volume in [*self._bad, *self._unknown]:
-            told = self._tell(volume, extract=True)
+        for step in self._steps:
+            bad = self._bad_of(step)
+            told = self._tell(step, bad, extract=True) if bad else None
             if told is not None:
                 self._runs += told.runs
-                reason = f"{volume.name.decode()} is damaged or missing"
+                reason = f"{gaps.named(bad)} damaged or missing"
                 self._note(msgspec.structs.replace(told, lost=[(key, why or reason) for key, why in told.lost]))
-            elif not volume.increment and volume not in self._unknown:
-                self._nameless(volume)
+            elif bad and step.known:
+                self._nameless(step, bad)
 
     def _extracts(self) -> Iterator[tasks.AnyTask | None]:
         for volume in self._volumes:
@@ -158,7 +184,7 @@ class Restoring:
                 run = self._plan.actions(volume.increment)
                 yield tasks.Extract(
                     label=volume.label,
-                    path=str(path),
+                    path=os.fsencode(path),
                     digest=volume.digest,
                     increment=volume.increment,
                     actions=run.name if run is not None else None,
@@ -219,20 +245,18 @@ class Restoring:
             self._is_bad(volume, tasks.Damaged("is missing", locked=False))
         return path
 
-    def _tell(self, volume: Volume, *, extract: bool) -> tasks.Done | None:
-        """Have the sigtar tell what a volume held that is not there; None where there is no sigtar that could."""
-        step = self._steps[volume.increment]
+    def _tell(self, step: Step, bad: Sequence[Volume], *, extract: bool) -> tasks.Done | None:
+        """Have the sigtar tell what volumes held that are not there; None where there is no sigtar that could."""
         path = self._supply.now(step.files.sigtar) if step.files.sigtar else None
         if path is None:
             return None
-        run = self._plan.actions(volume.increment)
+        run = self._plan.actions(step.number)
         scanned = [name for each, names in self._scanned.items() if each.increment == step.number for name in names]
         task = tasks.Missing(
-            label=f"{volume.label}-missing",
-            path=str(path),
-            first=volume.first,
-            last=volume.last,
-            increment=volume.increment,
+            label=f"{step.number}-missing",
+            path=os.fsencode(path),
+            ranges=gaps.ranges_of(step, bad),
+            increment=step.number,
             actions=run.name if run is not None else None,
             extract=extract,
             besides=[] if step.known else scanned,
@@ -249,11 +273,15 @@ class Restoring:
         if answer.locked:
             self._locked = self._locked or answer.reason
 
-    def _nameless(self, volume: Volume) -> None:
+    def _nameless(self, step: Step, bad: Sequence[Volume]) -> None:
         """Take note that files are lost of which nobody knows the names."""
-        first, last = (key.replace(b"\0", b"/") for key in (volume.first or b".", volume.last or b"the end"))
-        words = f"which files between these two are lost cannot be told: {volume.name.decode()} and the sigtar are bad"
-        self._restored.lost[first + " … ".encode() + last] = words
+        for first, last in gaps.ranges_of(step, bad):
+            between = [key.replace(b"\0", b"/") for key in (first or b".", last or b"the end")]
+            older = ", or older than they should be," if step.number else ""
+            words = (
+                f"which files between these two are lost{older} cannot be told: {gaps.named(bad)} bad, the sigtar too"
+            )
+            self._restored.lost[" … ".encode().join(between)] = words
 
     def _note(self, answer: tasks.Done) -> None:
         restored = self._restored

@@ -16,6 +16,8 @@ from struct import Struct
 
 _HEAD = Struct("<II")
 _BUFFER = 1 << 16
+_MOST_OPEN = 64
+"""Runs that are read side by side; more are first made fewer."""
 
 Record = tuple[bytes, bytes]
 
@@ -62,13 +64,31 @@ def read(path: Path | None) -> Iterator[Record]:
 
 
 def merged(paths: Iterable[Path]) -> Iterator[Record]:
-    """Yield the records of several runs by key; of the same key in the order of the runs."""
-    return heapq.merge(*map(read, paths), key=itemgetter(0))
+    """Yield the records of several runs by key; of the same key in the order of the runs.
+
+    Of very many runs some are made one, which lies beside the first of them.
+    """
+    return heapq.merge(*map(read, _few(list(paths))), key=itemgetter(0))
 
 
 def merged_backwards(paths: Iterable[Path]) -> Iterator[Record]:
     """Yield the records of several runs from the last key to the first."""
-    return heapq.merge(*map(_backwards, paths), key=itemgetter(0), reverse=True)
+    return heapq.merge(*map(_backwards, _few(list(paths))), key=itemgetter(0), reverse=True)
+
+
+def _few(paths: list[Path]) -> list[Path]:
+    while len(paths) > _MOST_OPEN:
+        some = [paths[at : at + _MOST_OPEN] for at in range(0, len(paths), _MOST_OPEN)]
+        paths = [path for path in map(_joined, some) if path is not None]
+    return paths
+
+
+def _joined(paths: list[Path]) -> Path | None:
+    first = paths[0]
+    writer = RunWriter(first.with_name(f"{first.name}+"))
+    for record in heapq.merge(*map(read, paths), key=itemgetter(0)):
+        writer.add(*record)
+    return writer.close()
 
 
 def _backwards(path: Path) -> Iterator[Record]:

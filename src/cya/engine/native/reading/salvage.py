@@ -5,6 +5,7 @@ Directories, links and devices stand in the sigtar as they do in the volume, so 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,15 +25,21 @@ _NONE: tuple[None, None] = (None, None)
 
 
 class Between:
-    """The keys that a volume may hold, first and last included."""
+    """The keys that some volumes may hold."""
 
-    def __init__(self, first: bytes, last: bytes | None, wanted: Wanted) -> None:
-        """Take the borders; ``None`` is the end of all."""
-        self._first, self._last, self._wanted = first, last, wanted
+    def __init__(self, ranges: Sequence[tuple[bytes, bytes | None]], wanted: Wanted) -> None:
+        """Take first and last key of each, both included; they ascend, and ``None`` is the end of all."""
+        self._firsts = [first for first, _ in ranges]
+        self._lasts = [last for _, last in ranges]
+        self._wanted = wanted
 
     def holds(self, key: bytes) -> bool:
         """Whether a key lies there and is wanted."""
-        return self._first <= key and (self._last is None or key <= self._last) and self._wanted.holds(key)
+        found = bisect_right(self._firsts, key) - 1
+        if found < 0:
+            return False
+        last = self._lasts[found]
+        return (last is None or key <= last) and self._wanted.holds(key)
 
 
 def entries(read: Read, between: Between) -> Iterator[tuple[Entry, Member]]:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 
-from cya.engine.native.reading.outcome import Outcome
+from cya.engine.native.reading.outcome import Ends, Outcome
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.volume import Entries
 from cya.format.difftar import What
+
+_BLOCK = 512
+"""Bytes: all pieces of a file but the last one are some of these."""
 
 
 class Event(IntEnum):
@@ -34,13 +37,17 @@ def scan(entries: Entries, work: Path, label: str, tick: Callable[[], None]) -> 
     """
     writer = RunWriter(work / f"events-{label}")
     outcome = Outcome()
-    last: bytes | None = None
-    for found, _ in entries:
-        if found.key != last:
+    first, last, length, size = None, None, 0, 0
+    for found, member in entries:
+        if last is None or found.key != last[0]:
             writer.add(found.key, bytes([_EVENTS[found.what]]))
             outcome.entries += 1
-            last = found.key
+            length = member.size
+        last, size = (found.key, found.piece), member.size
+        first = first or last
         tick()
+    if first is not None and last is not None:
+        outcome.ends = Ends(first, last, size < length or size % _BLOCK > 0)
     if (path := writer.close()) is not None:
         outcome.runs.append(path.name)
     return outcome

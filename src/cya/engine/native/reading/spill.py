@@ -13,6 +13,8 @@ from cya.format.difftar import Entry, What
 from cya.format.tar_reader import Member
 
 _MOST_HELD = 1 << 22
+_FARTHEST = 1 << 60
+"""Bytes: where no piece of any file can lie."""
 
 
 class Spill:
@@ -57,14 +59,16 @@ class PieceRun:
     piece, unless it is the first, is kept apart.
 
     :ivar last: number of the last piece.
-    :ivar broken: a piece in between is missing.
+    :ivar broken: a piece in between is missing. Of deltas that cannot be told: where nothing has changed our writer
+        leaves numbers out, and stock does not look at them.
     """
 
     def __init__(self, found: Entry, member: Member, increment: int, spill: Spill) -> None:
         self.key, self._first, self._member = found.key, found.piece, member
         self._increment, self._spill = increment, spill
         self._delta = found.what is What.DIFF
-        self._apart = self._delta or (found.piece > 1 and member.size > _MOST_HELD)
+        far = found.piece * member.size > _FARTHEST
+        self._apart = self._delta or far or (found.piece > 1 and member.size > _MOST_HELD)
         self._name = own_file(increment, found.key)
         self._ranges: Range | None = None
         self._held: bytes | None = None

@@ -2,27 +2,32 @@
 
 Every directory on the way is opened without following a symbolic link, and everything is made by its name in its
 directory; so whatever an archive holds, and whoever changes the destination meanwhile, nothing is written outside.
+
+All but directories is made in the working directory, and gets its place when it is whole: what has its name is never
+half a file, and a restore that is killed leaves nothing but its working directory.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from pathlib import Path
 
+from cya.engine.native.reading.done import is_done
 from cya.engine.native.reading.owners import Owners
+from cya.engine.native.reading.way import Way
+from cya.errors import EngineError
 from cya.format.tar_reader import Member
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_OPEN = 64
-"""Directories. What lies deeper is reached from the top again whenever it is needed."""
-_SPECIAL = stat.S_ISUID | stat.S_ISGID
-TEMPORARY = b".cya-restore-"
+_REGULAR = b"0"
+_TEMPORARY = b".cya-restore-"
 
 FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 """Errors that no other file would be spared."""
@@ -41,6 +46,11 @@ def told(error: OSError) -> str:
     return _PLAINER_WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
 
+def unwritable(error: OSError) -> EngineError:
+    """Return the error that ends a restore, when nothing can be written any more."""
+    return EngineError(f"the destination cannot be written to: {error.strerror or error}; restore again")
+
+
 class Existing(IntEnum):
     """What happens to what is at the destination already."""
 
@@ -48,6 +58,8 @@ class Existing(IntEnum):
     """There is nothing: what has a name is in the way."""
     KEEP = 1
     REPLACE = 2
+    RESUME = 3
+    """As ``REPLACE``, but what is there already as it should be stays."""
 
 
 class Kept(OSError):
@@ -60,68 +72,56 @@ class Target:
     :ivar kept: number of things that were there and stay.
     """
 
-    def __init__(self, root: int, existing: Existing, owners: Owners, own: str) -> None:
+    def __init__(self, root: int, work: Path, existing: Existing, owners: Owners, own: str) -> None:
         """Take note of where things go.
 
         :param root: descriptor of the destination.
+        :param work: the working directory, on the destination's file system.
         :param own: a word for the names of temporary files, of this process only.
         """
         self._root, self._existing, self.owners = root, existing, owners
-        self._temporary = TEMPORARY + own.encode() + b"-new"
-        self._way: list[tuple[bytes, int]] = []
-        self.made: Callable[[bytes], object] = lambda key: None
+        self.way = Way(root, replace=existing >= Existing.REPLACE)
+        self._own = own.encode()
+        self._work_path, self._work, self._device = work, -1, -1
         self.kept = 0
 
     def directory(self, key: bytes) -> None:
         """Make a directory, which gets its attributes later."""
         if key:
-            self._enter(key.split(b"\0"))
+            self.way.enter(key.split(b"\0"))
 
     @contextmanager
-    def file(self, key: bytes, member: Member) -> Iterator[int]:
+    def file(self, key: bytes, member: Member, size: int) -> Iterator[int]:
         """Make a regular file: yield a descriptor to write into; when the block ends well the file has its place.
 
+        :param size: that it will have.
         :raises Kept: when something is there that stays.
         :raises OSError: when it cannot be made.
         """
         parent, name = self._parent(key)
-        careful = self._existing is not Existing.NOTHING
-        if careful:
-            self._check_kept(parent, name)
-        made = self._temporary if careful else name
-        fd = self._created(parent, made)
-        try:
+        self._check_kept(parent, name, member, size)
+        with self._new(parent) as (directory, made):
+            fd = os.open(made, _NEW, 0o600, dir_fd=directory)
             try:
                 yield fd
                 self.dress(fd, member)
             finally:
                 os.close(fd)
-            if careful:
-                self._take_place(parent, made, name)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(made, dir_fd=parent)
-            raise
+            self._take_place(directory, made, key, member)
 
-    def place(self, source: str, directory: int, key: bytes, member: Member) -> None:
+    def place(self, source: str, directory: int, key: bytes, member: Member, size: int) -> None:
         """Give a regular file that is already written its attributes and its place.
 
         :param source: its name in the other directory, on the same file system if possible.
         :raises Kept, OSError: as :meth:`file`.
         """
-        parent, name = self._parent(key)
-        self._check_kept(parent, name)
+        self._check_kept(*self._parent(key), member, size)
         fd = os.open(source, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             self.dress(fd, member)
         finally:
             os.close(fd)
-        try:
-            self._take_place(parent, os.fsencode(source), name, directory)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            self._copy(source, directory, key, member)
+        self._take_place(directory, os.fsencode(source), key, member)
 
     def other(self, key: bytes, member: Member) -> None:
         """Make a symbolic link, a FIFO or a device.
@@ -129,28 +129,25 @@ class Target:
         :raises Kept, OSError: as :meth:`file`.
         """
         parent, name = self._parent(key)
-        careful = self._existing is not Existing.NOTHING
-        if careful:
-            self._check_kept(parent, name)
-        made = self._temporary if careful else name
-        if careful:
-            with suppress(FileNotFoundError):
-                os.unlink(made, dir_fd=parent)
-        _make(made, parent, member)
+        self._check_kept(parent, name, member, 0)
+        with self._new(parent) as (directory, made):
+            _make(made, directory, member)
+            self.owners.set_of_name(made, directory, member)
+            os.utime(made, ns=_times(member), dir_fd=directory, follow_symlinks=False)
+            self._take_place(directory, made, key, member)
+
+    def stays(self, key: bytes, member: Member, size: int) -> bool:
+        """Whether there is something at a path that stays; then it counts as kept."""
         try:
-            self.owners.set_of_name(made, parent, member)
-            os.utime(made, ns=_times(member), dir_fd=parent, follow_symlinks=False)
-            if careful:
-                self._take_place(parent, made, name)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(made, dir_fd=parent)
-            raise
+            self._check_kept(*self._parent(key), member, size)
+        except Kept:
+            return True
+        return False
 
     def dress(self, fd: int, member: Member) -> None:
         """Give what is open its owner, mode and times."""
-        owned = self.owners.set_of(fd, member)
-        os.fchmod(fd, member.mode if owned else member.mode & ~_SPECIAL)
+        self.owners.set_of(fd, member)
+        os.fchmod(fd, self.owners.mode_of(member))
         os.utime(fd, ns=_times(member))
 
     def dress_directory(self, key: bytes, member: Member) -> None:
@@ -158,124 +155,85 @@ class Target:
 
         :raises OSError: when it is not there, or they cannot be given.
         """
-        self._enter_old(key.split(b"\0"))
-        self.dress(self._way[-1][1], member)
+        self.dress(self.way.enter_old(key.split(b"\0")), member)
 
     def default_directory(self, key: bytes, mode: int) -> None:
         """Give a directory of which nothing is known a mode."""
-        self._enter_old(key.split(b"\0"))
-        os.fchmod(self._way[-1][1], mode)
-
-    def exists(self, key: bytes) -> bool:
-        """Whether there is anything at a path; no link on the way is followed."""
-        *way, name = key.split(b"\0")
-        try:
-            self._enter_old(way)
-            os.stat(name, dir_fd=self._way[-1][1] if way else self._root, follow_symlinks=False)
-        except OSError:
-            return False
-        return True
+        os.fchmod(self.way.enter_old(key.split(b"\0")), mode)
 
     def close(self) -> None:
         """Close all directories."""
-        self._leave(0)
+        self.way.close()
+        if self._work >= 0:
+            os.close(self._work)
+            self._work = -1
 
     def _parent(self, key: bytes) -> tuple[int, bytes]:
-        *way, name = key.split(b"\0")
-        return (self._enter(way) if way else self._root), name
+        *names, name = key.split(b"\0")
+        return (self.way.enter(names) if names else self._root), name
 
-    def _enter(self, way: list[bytes]) -> int:
-        """Open a directory, and make it and those above it where they are missing."""
-        common = self._common(way)
-        here = self._way[common - 1][1] if common else self._root
-        for number in range(common, len(way)):
-            name = way[number]
-            try:
-                here = os.open(name, _DIRECTORY, dir_fd=here)
-            except FileNotFoundError:
-                here = self._new_directory(name, here, way[: number + 1])
-            except NotADirectoryError:
-                if self._existing is not Existing.REPLACE:
-                    raise
-                os.unlink(name, dir_fd=here)
-                here = self._new_directory(name, here, way[: number + 1])
-            self._push(name, here)
-        return here
+    @contextmanager
+    def _new(self, parent: int, *, beside: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield directory and name for something to be made, and remove it if it does not get its place.
 
-    def _new_directory(self, name: bytes, parent: int, way: list[bytes]) -> int:
-        with suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=parent)
-            self.made(b"\0".join(way))
-        return os.open(name, _DIRECTORY, dir_fd=parent)
-
-    def _enter_old(self, way: list[bytes]) -> None:
-        common = self._common(way)
-        here = self._way[common - 1][1] if common else self._root
-        for name in way[common:]:
-            here = os.open(name, _DIRECTORY, dir_fd=here)
-            self._push(name, here)
-
-    def _common(self, way: list[bytes]) -> int:
-        """Leave directories that are not on a way; return how many are."""
-        common = 0
-        for (name, _), wanted in zip(self._way, way, strict=False):
-            if name != wanted:
-                break
-            common += 1
-        self._leave(common)
-        if common and self._way[-1][1] < 0:
-            self._leave(0)
-            return 0
-        return common
-
-    def _push(self, name: bytes, fd: int) -> None:
-        self._way.append((name, fd))
-        old = len(self._way) - 1 - _MOST_OPEN
-        if old >= 0:
-            os.close(self._way[old][1])
-            self._way[old] = (self._way[old][0], -1)
-
-    def _leave(self, depth: int) -> None:
-        while len(self._way) > depth:
-            _, fd = self._way.pop()
-            if fd >= 0:
-                os.close(fd)
-
-    def _created(self, parent: int, name: bytes) -> int:
-        try:
-            return os.open(name, _NEW, 0o600, dir_fd=parent)
-        except FileExistsError:
-            if name != self._temporary:
-                raise
-            os.unlink(name, dir_fd=parent)
-            return os.open(name, _NEW, 0o600, dir_fd=parent)
-
-    def _check_kept(self, parent: int, name: bytes) -> None:
-        if self._existing is Existing.KEEP:
+        :param beside: not in the working directory, but where it will lie: another file system may be mounted there.
+        """
+        if self._work < 0:
+            self._work = os.open(self._work_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._device = os.fstat(self._work).st_dev
+        if beside or os.fstat(parent).st_dev != self._device:
+            directory, made = parent, _TEMPORARY + self._own + b"-new"
             with suppress(FileNotFoundError):
-                os.stat(name, dir_fd=parent, follow_symlinks=False)
-                self.kept += 1
-                raise Kept(errno.EEXIST, "something is there already")
-
-    def _take_place(self, parent: int, made: bytes, name: bytes, directory: int | None = None) -> None:
-        source = parent if directory is None else directory
-        if self._existing is Existing.NOTHING:
-            _rename_new(made, source, name, parent)
-            return
+                os.unlink(made, dir_fd=parent)
+        else:
+            directory, made = self._work, b"new-" + self._own
         try:
-            os.rename(made, name, src_dir_fd=source, dst_dir_fd=parent)
+            yield directory, made
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(made, dir_fd=directory)
+            raise
+
+    def _check_kept(self, parent: int, name: bytes, member: Member, size: int) -> None:
+        with suppress(FileNotFoundError):
+            if self._existing is Existing.KEEP:
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+            elif self._existing is not Existing.RESUME or not is_done(name, parent, member, size, self.owners):
+                return
+            self.kept += 1
+            raise Kept(errno.EEXIST, "something is there already")
+
+    def _take_place(self, directory: int, made: bytes, key: bytes, member: Member) -> None:
+        parent, name = self._parent(key)
+        try:
+            if self._existing is Existing.NOTHING:
+                _check_free(parent, name)
+            os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
         except IsADirectoryError:
-            if self._existing is not Existing.REPLACE:
+            if self._existing < Existing.REPLACE:
                 raise
             os.rmdir(name, dir_fd=parent)  # one with something in it is never removed
-            os.rename(made, name, src_dir_fd=source, dst_dir_fd=parent)
+            os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy(directory, made, key, member)
 
-    def _copy(self, source: str, directory: int, key: bytes, member: Member) -> None:
-        """Bring a file to another file system, which is mounted below the destination."""
-        reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-        with open(reading, "rb") as file, self.file(key, member) as fd:
-            while data := file.read(1 << 20):
-                write_all(fd, data)
+    def _copy(self, directory: int, source: bytes, key: bytes, member: Member) -> None:
+        """Bring something to another mount, which is below the destination."""
+        parent, _ = self._parent(key)
+        with self._new(parent, beside=True) as (_, made):
+            if member.kind != _REGULAR:
+                _make(made, parent, member)
+                self.owners.set_of_name(made, parent, member)
+                os.utime(made, ns=_times(member), dir_fd=parent, follow_symlinks=False)
+            else:
+                reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+                with open(reading, "rb") as file, open(os.open(made, _NEW, 0o600, dir_fd=parent), "wb") as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+                    copy.flush()
+                    self.dress(copy.fileno(), member)
+            self._take_place(parent, made, key, member)
         os.unlink(source, dir_fd=directory)
 
 
@@ -286,11 +244,10 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _rename_new(made: bytes, source: int, name: bytes, parent: int) -> None:
+def _check_free(parent: int, name: bytes) -> None:
     try:
         os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        os.rename(made, name, src_dir_fd=source, dst_dir_fd=parent)
         return
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
@@ -305,11 +262,18 @@ def _make(name: bytes, parent: int, member: Member) -> None:
             os.mkfifo(name, member.mode, dir_fd=parent)
         elif member.kind in (b"3", b"4"):
             kind = stat.S_IFCHR if member.kind == b"3" else stat.S_IFBLK
-            os.mknod(name, kind | member.mode, os.makedev(member.devmajor, member.devminor), dir_fd=parent)
+            os.mknod(name, kind | member.mode, _device(member), dir_fd=parent)
         else:
             raise OSError(errno.EINVAL, f"is of an unknown type {member.kind!r}")
     finally:
         os.umask(former)
+
+
+def _device(member: Member) -> int:
+    try:
+        return os.makedev(member.devmajor, member.devminor)
+    except OverflowError:
+        raise OSError(errno.EINVAL, "is a device that cannot be") from None
 
 
 def _times(member: Member) -> tuple[int, int]:

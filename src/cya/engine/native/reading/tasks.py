@@ -1,10 +1,14 @@
-"""What workers are told to do, and what they answer; it travels as msgpack."""
+"""What workers are told to do, and what they answer; it travels as msgpack.
+
+Paths and the passphrase are bytes: they need not be text.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from cya.engine.native.reading.assemble import Group
+from cya.engine.native.reading.outcome import Ends
 
 
 class Task(msgspec.Struct, frozen=True, tag=True):
@@ -22,7 +26,7 @@ class Scan(Task, frozen=True, kw_only=True):
     :ivar digest: algorithm and hexadecimal digits; None where the manifest is missing.
     """
 
-    path: str
+    path: bytes
     digest: tuple[str, str] | None
 
 
@@ -34,7 +38,7 @@ class Extract(Task, frozen=True, kw_only=True):
     :ivar proved: it has been read and found to be whole already.
     """
 
-    path: str
+    path: bytes
     digest: tuple[str, str] | None
     increment: int
     actions: str | None
@@ -42,16 +46,15 @@ class Extract(Task, frozen=True, kw_only=True):
 
 
 class Missing(Task, frozen=True, kw_only=True):
-    """Tell from an increment's sigtar what a volume held that is not there.
+    """Tell from an increment's sigtar what volumes held that are not there.
 
-    :ivar first, last: its keys; None is the end of all.
+    :ivar ranges: first and last key of each of them, or of several; they ascend, and None is the end of all.
     :ivar extract: bring to the destination what can be; else say what happened to the paths.
     :ivar besides: names of runs of events: paths in them are not missing.
     """
 
-    path: str
-    first: bytes
-    last: bytes | None
+    path: bytes
+    ranges: list[tuple[bytes, bytes | None]]
     increment: int
     actions: str | None
     extract: bool
@@ -78,6 +81,7 @@ class Done(Answer, frozen=True):
     """A task is done; see :class:`cya.engine.native.reading.outcome.Outcome`.
 
     :ivar seen: numbers of the wanted keys of which there was something.
+    :ivar ends: of a volume that was looked at: where it begins and ends.
     """
 
     files: int
@@ -87,6 +91,7 @@ class Done(Answer, frozen=True):
     lost: list[tuple[bytes, str]]
     runs: list[str]
     seen: list[int]
+    ends: Ends | None = None
 
 
 class Damaged(Answer, frozen=True):
@@ -119,12 +124,12 @@ class Setting(msgspec.Struct, frozen=True):
     """
 
     target: int
-    work: str
+    work: bytes
     own: str
     channel: int
     wanted: list[bytes]
     existing: int
     numeric: bool
-    passphrase: str | None
-    gnupg_home: str | None
-    temporary: str
+    passphrase: bytes | None
+    gnupg_home: bytes | None
+    temporary: bytes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
+import threading
 from multiprocessing.connection import Connection
 
 import msgspec
@@ -18,6 +21,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     setting = msgspec.json.decode(sys.stdin.buffer.read(), type=tasks.Setting)
     channel: Connection = Connection(setting.channel)
+    threading.Thread(target=_end_with_parent, args=[setting.channel], daemon=True).start()
     encode, decoder = msgspec.msgpack.encode, msgspec.msgpack.Decoder(tasks.AnyTask)
     performer = Performer(setting, lambda tick: channel.send_bytes(encode(tick)))
     try:
@@ -30,6 +34,14 @@ def main() -> int:
             channel.send_bytes(encode(answer))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return 0
+
+
+def _end_with_parent(channel: int) -> None:
+    """Wait until there is nobody at the other end; whatever this process does then, nobody wants it any more."""
+    poll = select.poll()
+    poll.register(channel, 0)
+    poll.poll()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""Tells what an interrupted restore has brought to its place already from all else that may be there.
+
+Files appear in their place only when they are whole and have all their attributes; so one with those of the entry, and
+its size, need not be written again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from cya.engine.native.reading.owners import Owners
+from cya.format.tar_reader import Member
+
+_KINDS = {b"0": stat.S_IFREG, b"2": stat.S_IFLNK, b"3": stat.S_IFCHR, b"4": stat.S_IFBLK, b"6": stat.S_IFIFO}
+
+
+def is_done(name: bytes, parent: int, member: Member, size: int, owners: Owners) -> bool:
+    """Whether what has a name in a directory is what an entry says.
+
+    :param size: of a regular file, in bytes; the entry of a delta does not say it.
+    :raises FileNotFoundError: when there is nothing.
+    """
+    there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    kind = _KINDS.get(member.kind)
+    if stat.S_IFMT(there.st_mode) != kind or there.st_mtime_ns // 10**9 != member.mtime:
+        return False
+    if not owners.is_owner(there, member):
+        return False
+    if kind == stat.S_IFLNK:
+        return os.readlink(name, dir_fd=parent) == member.linkname
+    if stat.S_IMODE(there.st_mode) != owners.mode_of(member):
+        return False
+    if kind == stat.S_IFREG:
+        return there.st_size == size
+    devices = (os.major(there.st_rdev), os.minor(there.st_rdev))
+    return kind == stat.S_IFIFO or devices == (member.devmajor, member.devminor)

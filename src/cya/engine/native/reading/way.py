@@ -1,0 +1,94 @@
+"""Opens directories below the destination, each by its name in the one above it: a symbolic link is never followed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_OPEN = 64
+"""Directories. What lies deeper is reached from the top again whenever it is needed."""
+
+
+class Way:
+    """The directories from the destination to the one that was asked for last; they stay open for the next one.
+
+    :ivar made: is told the keys of directories that were made.
+    """
+
+    def __init__(self, root: int, *, replace: bool) -> None:
+        """Open nothing yet.
+
+        :param root: descriptor of the destination.
+        :param replace: what is in the way and no directory is removed.
+        """
+        self._root, self._replace = root, replace
+        self._open: list[tuple[bytes, int]] = []
+        self.made: Callable[[bytes], object] = lambda key: None
+
+    def enter(self, names: list[bytes]) -> int:
+        """Return the descriptor of a directory, which is made, with those above it, where it is missing.
+
+        :raises OSError: when something else is in the way, or it cannot be made.
+        """
+        here = self._common(names)
+        for number in range(len(self._open), len(names)):
+            name = names[number]
+            try:
+                here = os.open(name, _DIRECTORY, dir_fd=here)
+            except FileNotFoundError:
+                here = self._new(here, names[: number + 1])
+            except NotADirectoryError:
+                if not self._replace:
+                    raise
+                os.unlink(name, dir_fd=here)
+                here = self._new(here, names[: number + 1])
+            self._push(name, here)
+        return here
+
+    def enter_old(self, names: list[bytes]) -> int:
+        """Return the descriptor of a directory that is there.
+
+        :raises OSError: when it is not.
+        """
+        here = self._common(names)
+        for name in names[len(self._open) :]:
+            here = os.open(name, _DIRECTORY, dir_fd=here)
+            self._push(name, here)
+        return here
+
+    def close(self) -> None:
+        """Close all."""
+        self._leave(0)
+
+    def _new(self, parent: int, names: list[bytes]) -> int:
+        with suppress(FileExistsError):
+            os.mkdir(names[-1], 0o700, dir_fd=parent)
+            self.made(b"\0".join(names))
+        return os.open(names[-1], _DIRECTORY, dir_fd=parent)
+
+    def _common(self, names: list[bytes]) -> int:
+        """Leave directories that are not on a way; return the last one that is."""
+        common = 0
+        for (name, _), wanted in zip(self._open, names, strict=False):
+            if name != wanted:
+                break
+            common += 1
+        self._leave(common)
+        if common and self._open[-1][1] < 0:
+            self._leave(0)
+        return self._open[-1][1] if self._open else self._root
+
+    def _push(self, name: bytes, fd: int) -> None:
+        self._open.append((name, fd))
+        old = len(self._open) - 1 - _MOST_OPEN
+        if old >= 0 and self._open[old][1] >= 0:
+            os.close(self._open[old][1])
+            self._open[old] = (self._open[old][0], -1)
+
+    def _leave(self, depth: int) -> None:
+        while len(self._open) > depth:
+            _, fd = self._open.pop()
+            if fd >= 0:
+                os.close(fd)
