@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -219,15 +220,27 @@ def test_a_volume_missing_in_one_directory_is_taken_from_another(used: Host) -> 
 
 
 @pytest.mark.parametrize("what", ["vol1", "manifest"])
-def test_a_file_missing_everywhere_is_named_with_what_can_be_had(used: Host, what: str) -> None:
+def test_a_file_missing_everywhere_costs_what_was_in_it_and_is_named(used: Host, what: str) -> None:
     for victim in used.root.glob(f"backups/**/*inc*.{what}*"):
         victim.unlink()
     ran = used.run("restore", used.place / "out", "--config", used.config, status=13)
-    assert "2019-12-29T00:00:00+00:00 cannot be restored" in ran.stderr
-    assert "2019-12-28T00:00:00+00:00 (--time)" in ran.stderr
-    used.restore("out", "--time", "2019-12-28T00:00:00")
+    assert what in ran.stderr
+    lost = set(re.findall(r"^cya: not restored as it was: (.*?):", ran.stderr, re.M))
+    assert bool(lost) == (what == "vol1"), "where the manifest is missing the volumes are all there"
+    there, was = picture(used.place / "out"), picture(used.source)
+    assert {path for path in was if there.get(path) != was[path]} <= lost
+    used.restore("before", "--time", "2019-12-28T00:00:00")
     (_, damaged) = used.list()
     assert damaged["chain_length"] is None
+
+
+def test_stock_does_not_begin_where_a_file_is_missing_and_says_what_can_be_had(used_by_stock: Host) -> None:
+    for victim in used_by_stock.root.glob("backups/**/*inc*.vol1*"):
+        victim.unlink()
+    ran = used_by_stock.run("restore", used_by_stock.place / "out", "--config", used_by_stock.config, status=13)
+    assert "2019-12-29T00:00:00+00:00 cannot be restored" in ran.stderr
+    assert "2019-12-28T00:00:00+00:00 (--time)" in ran.stderr
+    used_by_stock.restore("out", "--time", "2019-12-28T00:00:00")
 
 
 def test_a_damaged_volume_is_named(used: Host) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests import stock
 from tests.archive.conftest import at
 from tests.e2e import days
 from tests.e2e.conftest import picture
+from tests.e2e.routed import routed
 from tests.e2e.sftp_host import USER, ArchiveHost, SftpHost, archive_host, end_sessions, until
 
 pytestmark = pytest.mark.slow
@@ -40,11 +42,11 @@ def client(archive: ArchiveHost, tmp_path: Path, request: pytest.FixtureRequest)
     archive.forget(made.user)
 
 
-def live(client: SftpHost) -> None:
+def live(client: SftpHost, host: str = "localhost") -> None:
     """Back three days up; the last one is a Sunday, and begins a week."""
     days.begin(client.source)
     (client.source / "data").write_bytes(random.Random(3).randbytes(3 << 20))
-    client.set_up("volume_size = 1\n")
+    client.set_up("volume_size = 1\n", host=host)
     for number, day in enumerate(("2026-03-05", "2026-03-06", "2026-03-08")):
         days.live(client.source, number)
         client.was[day] = picture(client.source)
@@ -97,6 +99,64 @@ def test_what_is_over_or_taken_back_can_be_restored_no_more(client: SftpHost) ->
     client.restore("again")
     return_loan(client.root, at("2026-03-08T06:30:00"))
     client.restore("returned", status=1)
+
+
+def test_a_client_in_a_network_of_its_own_restores_until_it_is_over_and_changes_nothing(
+    archive: ArchiveHost, tmp_path: Path
+) -> None:
+    client = SftpHost(tmp_path, stock.program("3"), archive, f"{USER}-{os.urandom(3).hex()}")
+    try:
+        with routed(archive) as (on_the_client, address):
+            client.wrapper = on_the_client
+            live(client, address)
+            name = lent(client, length=timedelta(hours=1))
+            assert picture(client.restore("newest")) == client.was["2026-03-08"]
+            loan = client.root / "outgoing" / name
+            before = contents(loan)
+            file = min(before)
+            tries = [
+                f"put /etc/hostname {file}",
+                "put /etc/hostname new",
+                f"rm {file}",
+                f"rename {file} /incoming/next/x",
+            ]
+            tries += ["mkdir more", f"rmdir /outgoing/{name}", f"chmod 777 {file}", f"ln {file} /incoming/next/kept"]
+            tries += [f"rename /outgoing/{name} /outgoing/20290101T000000Z", "put /etc/hostname LOAN.json"]
+            assert refused(client, address, name, tries) == len(tries)
+            assert contents(loan) == before
+            assert not [path for path in client.next.iterdir() if path.name in ("x", "kept")]
+            client.collect("2026-03-08T05:00:00")
+            client.restore("over", status=1)
+            lent(client, now="2026-03-08T06:00:00")
+            return_loan(client.root, at("2026-03-08T06:30:00"))
+            client.restore("taken-back", status=1)
+    finally:
+        client.close()
+        archive.forget(client.user)
+
+
+def contents(loan: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_mode, path.read_bytes()) for path in loan.iterdir()}
+
+
+def refused(client: SftpHost, address: str, loan: str, tries: list[str]) -> int:
+    """Try things with plain sftp, from the client's network; return how many were not done."""
+    command = [
+        *client.wrapper,
+        "sftp",
+        "-b",
+        "-",
+        "-P",
+        str(client.archive.port),
+        "-i",
+        client.config.with_suffix(".key"),
+    ]
+    command += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", f"{client.user}@{address}"]
+    count = 0
+    for each in tries:
+        batch = f"cd /outgoing/{loan}\n{each}\n"
+        count += subprocess.run(command, input=batch, text=True, capture_output=True, check=False).returncode == 1
+    return count
 
 
 def test_the_list_tells_what_is_lent_and_with_an_index_all_that_there_is(client: SftpHost) -> None:
