@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from cya.client.settings import encryption, given_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.engine.protocol import Existing
+from cya.engine.scratch import temporary
 from cya.errors import DONE_WITH_WARNINGS, OK, IntegrityError, UsageError
 from cya.printable import printable
 from cya.tree import layout
@@ -80,7 +80,7 @@ def restore(
         if settings is not None:
             scratch, engine = private_cache(settings), engine_of(settings)
         else:
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cya-")))
+            scratch = stack.enter_context(temporary())
             engine = reader(scratch)
         keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
         found = stack.enter_context(restorable.opened(place, settings, scratch))

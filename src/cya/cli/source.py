@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from cya.config.client import ClientConfig
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading.opening import Opener
 from cya.engine.private import Private
+from cya.engine.scratch import temporary
 from cya.errors import UsageError
 
 From = Annotated[
@@ -73,7 +73,7 @@ def opened(settings: ClientConfig | None, given: str | None, passphrase_file: Pa
         if settings is not None:
             work = stack.enter_context(Private(private_cache(settings)).reading())
         else:
-            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cya-")))
+            work = stack.enter_context(temporary())
         keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
         opener = Opener(keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None))
         if isinstance(place, Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from cya.config.address import SftpAddress
 from cya.config.client import ClientConfig
 from cya.engine.duplicity_options import NAME
 from cya.engine.private import Private
-from cya.engine.scratch import held, remove_stale
+from cya.engine.scratch import held, remove_stale, temporary
 from cya.errors import ArchiveError, CyaError
 
 _PREFIX = "known-"
@@ -38,7 +37,7 @@ def sigtars_of(
             private_cache(settings)
             home = sftp_home(settings)
         else:
-            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cya-"))) / "sftp"
+            home = stack.enter_context(temporary()) / "sftp"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_stale(home, _PREFIX)
         place = stack.enter_context(held(home, _PREFIX))

@@ -17,6 +17,8 @@ from pathlib import Path
 from cya.durable import DIRECTORY
 from cya.errors import EngineError
 
+_TEMPORARY = "cya-"
+
 
 @contextmanager
 def held(parent: Path, prefix: str) -> Iterator[Path]:
@@ -33,6 +35,15 @@ def held(parent: Path, prefix: str) -> Iterator[Path]:
     finally:
         _remove_tree(path)
         os.close(fd)
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """Make one in the system's directory for temporary files, for runs that have no cache."""
+    parent = Path(tempfile.gettempdir())
+    remove_stale(parent, _TEMPORARY)
+    with held(parent, _TEMPORARY) as path:
+        yield path
 
 
 def remove_stale(parent: Path, prefix: str) -> None:
