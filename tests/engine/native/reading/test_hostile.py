@@ -248,13 +248,15 @@ from cya.engine.registry import engine_named
 from cya.errors import CyaError
 reader._FEW = 1 << 60
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+def memory():  # what getrusage tells begins with that of the process that started this one
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
 target, place, now = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 (place / "to").mkdir(parents=True)
 try:
     report = engine_named("native", place / "cache").restore(RestoreJob(target, place / "to", now, Encryption()))
-    print(len(report.lost), len(report.damaged), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    print(len(report.lost), len(report.damaged), memory())
 except CyaError as error:
-    print(type(error).__name__, error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    print(type(error).__name__, error, memory())
 """
 
 
@@ -278,11 +280,9 @@ def test_bombs_take_no_memory(forger: Forger, tmp_path: Path, kind: str) -> None
         forger.increment([ROOT, *members])
         expected = (0, 0)
     elif kind == "records":
-        members = [
-            extended(b"10 a=%05d" % 0 + b"\n" + b"5 a=\n" * 150_000) + raw(b"snapshot/%05d" % i) for i in range(60)
-        ]
+        members = [extended(b"11 a=00000\n" + b"5 a=\n" * 150_000) + raw(b"snapshot/%05d" % i) for i in range(60)]
         forger.increment([ROOT, *members])
-        expected = (0, 1)
+        expected = (0, 0)
     elif kind == "names":
         forger.increment([ROOT, *(member(b"snapshot/%05d" % i + b"n" * 900_000) for i in range(300))])
         expected = (300, 0)
@@ -305,7 +305,7 @@ def test_bombs_take_no_memory(forger: Forger, tmp_path: Path, kind: str) -> None
         forger.increment([ROOT], manifest=lines)
         expected = (1, 100_000)
     else:
-        members = (member(b"snapshot/%06d" % i + b"n" * 300) for i in range(100_000))
+        members = [member(b"snapshot/%06d" % i + b"n" * 300) for i in range(100_000)]
         forger.increment([ROOT, *members])
         expected = (100_000, 0)
     gone, damaged, memory = measured(forger, tmp_path / "run")

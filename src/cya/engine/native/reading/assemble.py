@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from cya.engine.native.reading.outcome import MADE, Outcome
+from cya.engine.native.reading.outcome import MADE, Outcome, shortened
 from cya.engine.native.reading.parts import Part, Range, own_file
 from cya.engine.native.reading.patch import Patch
 from cya.engine.native.reading.runs import RunWriter
@@ -56,11 +56,11 @@ class Assemble:
                 except Kept:
                     pass
                 except (_Lost, DeltaDamaged) as error:
-                    outcome.lost.append((group.key, str(error)))
+                    outcome.lost.append((shortened(group.key), str(error)))
                 except OSError as error:
                     if error.errno in FATAL:
                         raise unwritable(error) from error
-                    outcome.lost.append((group.key, told(error)))
+                    outcome.lost.append((shortened(group.key), told(error)))
         finally:
             os.close(self._directory)
         outcome.kept = self._target.kept - kept

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from cya.engine.native.reading.actions import Action, Actions
-from cya.engine.native.reading.outcome import DIRECTORY, MADE, Outcome
+from cya.engine.native.reading.outcome import DIRECTORY, MADE, Outcome, shortened
 from cya.engine.native.reading.parts import Part, Range, own_file, packed
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.spill import PieceRun, Spill
@@ -99,6 +99,8 @@ class Extract:
         except Kept:
             pass
         except OSError as error:
+            if self._run is not None and self._run.key == found.key:
+                self._run.broken = True
             self._failed(found.key, error)
 
     def _other(self, found: Entry, member: Member) -> None:
@@ -140,7 +142,7 @@ class Extract:
 
     def lose(self, key: bytes, reason: str) -> None:
         """Take note that a path is not restored as it should be."""
-        self.outcome.lost.append((key, reason))
+        self.outcome.lost.append((shortened(key), reason))
 
     def _failed(self, key: bytes, error: OSError) -> None:
         if error.errno in FATAL:

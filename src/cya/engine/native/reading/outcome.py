@@ -10,6 +10,14 @@ DIRECTORY, MADE = b"D", b"M"
 """The first byte of records of directories: with its attributes; or only that it was made."""
 
 
+_LONGEST = 4096
+
+
+def shortened(key: bytes) -> bytes:
+    """Return a key that what is lost can be named by: no system takes longer paths, and there may be many of them."""
+    return key if len(key) <= _LONGEST else key[:_LONGEST] + "…".encode()
+
+
 class Ends(msgspec.Struct, frozen=True, array_like=True):
     """The first and the last entry of a volume.
 

@@ -12,7 +12,7 @@ from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading import assemble, extract, salvage, scan_volume, tasks
 from cya.engine.native.reading.actions import Actions
 from cya.engine.native.reading.opening import FileDamaged, Opener, digest_of
-from cya.engine.native.reading.outcome import Outcome
+from cya.engine.native.reading.outcome import Outcome, shortened
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.plan import actions_of
 from cya.engine.native.reading.target import Existing, Target, unwritable
@@ -88,7 +88,7 @@ class Performer:
             entries = salvage.WithoutFiles(found, actions_of(run, task.increment), lost.append)
             extracting = self._extract(task.increment, task.label, actions_of(run, task.increment), target)
             outcome = extracting.extract(entries, self._tick)
-            outcome.lost += [(key, "") for key in lost]
+            outcome.lost += [(shortened(key), "") for key in lost]
             outcome.seen.update(n for key in lost if (n := self._wanted.number(key)) is not None)
             return outcome
 

@@ -15,7 +15,7 @@ from cya.engine.native.reading import gaps, parts, runs, tasks
 from cya.engine.native.reading.assemble import Group
 from cya.engine.native.reading.crew import Crew
 from cya.engine.native.reading.directories import dress
-from cya.engine.native.reading.outcome import Ends
+from cya.engine.native.reading.outcome import Ends, shortened
 from cya.engine.native.reading.plan import Plan
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.scan_volume import Event
@@ -235,7 +235,7 @@ class Restoring:
             awaited = next(expected, None)
 
     def _lose(self, key: bytes) -> None:
-        self._restored.lost.setdefault(key, "something of it is missing in the archive")
+        self._restored.lost.setdefault(shortened(key), "something of it is missing in the archive")
 
     def _path(self, volume: Volume) -> Generator[None, None, Path | None]:
         """Return where a volume is; None when it is missing. Yields as long as it is on its way."""
