@@ -19,11 +19,14 @@ from cya.engine.native.pool import Pool
 from cya.engine.native.slots import MESSAGE
 from cya.engine.native.tasks import Packed, Task, Whole
 from cya.engine.protocol import VirtualEntry
+from cya.format import tar_header
 
 _PASSIVE = (What.SAME, What.KEPT, What.UNREAD)
 _MOST_ITEMS = 4096
 _UNKNOWN_SIZE = 1 << 28
 """Bytes that a stream is taken to have when nothing is known of it: this decides on the blocks of its signature."""
+_LONGEST_NAME = tar_header.MAX_EXTENDED - (1 << 14)
+"""Bytes of a path, and of what it links to, with which a tar header can still be made and read."""
 _Item = tuple[Change, int | None]
 _Settle = Callable[[Packed], None]
 
@@ -75,14 +78,19 @@ class Increment:
 
     def _plan(self, change: Change) -> None:
         found = change.found
-        if found is not None and found.key in self._virtual and stat.S_ISREG(found.stat.st_mode):
+        size, message = cost(change)
+        if message > _LONGEST_NAME:
+            self._later(partial(self._output.not_stored, change, "its path is too long for a tar archive"))
+            return
+        content = found.stat.st_size if found is not None and stat.S_ISREG(found.stat.st_mode) else -1
+        if content >= 0 and found is not None and found.key in self._virtual:
             self._later(partial(self._pack_virtual, change))
             return
-        size, message = cost(change)
-        if message > LONGEST_PATH:
+        # What is large by its path alone has no slices.
+        if message > LONGEST_PATH or (size > self._capacity and content <= self._capacity // 2):
             self._later(partial(self._pack_here, change, size))
             return
-        if size > self._capacity and found is not None:
+        if size > self._capacity:
             self._plan_large(change)
             return
         if self._bytes + size > self._capacity or self._message + message > MESSAGE // 2:
@@ -148,7 +156,7 @@ class Increment:
         self._tick()
 
     def _pack_here(self, change: Change, size: int) -> None:
-        """Pack a path that is too long to be sent to a worker."""
+        """Pack a path that is too long to be sent to a worker, or leaves no room in a unit."""
         found = change.found
         if found is None or not stat.S_ISREG(found.stat.st_mode) or size <= self._capacity:
             self._output.unit([(change, 0)], self._inline(size).pack([task_for(change)]))
