@@ -17,6 +17,7 @@ from cya.errors import CyaError, DecryptionFailed
 from tests.engine.native.reading.histories import SECRET, History, history, usual
 from tests.engine.native.trees import Picture, picture
 
+pytestmark = pytest.mark.slow
 RANGE = " … "
 MINE: dict[str, set[bytes]] = {
     "refuse": set(),
