@@ -79,6 +79,7 @@ class Making:
             output.sigtars.finish()
             self._write_manifest(output, seal, suffix)
             self._keep(output)
+            output.volumes.wait()
         except BaseException:
             output.abandon()
             raise

@@ -77,6 +77,9 @@ class Volumes:
             self._first = self._last = Place(b".", None)
         if self._open is not None:
             self._close()
+
+    def wait(self) -> None:
+        """Wait until volumes that are being brought to the disk are there, or could not be."""
         for thread in self._syncing:
             thread.join()
 
@@ -84,8 +87,7 @@ class Volumes:
         """Close what is open; the files stay."""
         if self._open is not None:
             self._open.abandon()
-        for thread in self._syncing:
-            thread.join()
+        self.wait()
 
     def _path(self) -> Path:
         return self._directory / os.fsdecode(self._name(len(self.infos) + 1))
