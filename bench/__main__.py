@@ -3,7 +3,9 @@
 engine   what cya costs on top of stock duplicity
 fleet    what a collect of many roots costs
 peers    the native engine beside duplicity, borg and restic; hours with the tree of a million files
-report   the page of what peers measured, once more
+restores restoring beside them
+decade   ten years of daily backups; an hour or two
+report   the page of what the last three measured, once more
 """
 
 from __future__ import annotations
@@ -11,13 +13,24 @@ from __future__ import annotations
 import argparse
 import signal
 
-from bench import engine, fleet, peers, report
+from bench import decade, engine, fleet, peers, report, restores
 
-BENCHES = {"engine": engine, "fleet": fleet, "peers": peers, "report": report}
+BENCHES = {
+    "engine": engine,
+    "fleet": fleet,
+    "peers": peers,
+    "restores": restores,
+    "decade": decade,
+    "report": report,
+}
+
+
+_LONG = ("decade",)
+"""Is run only when it is named."""
 
 
 def main() -> None:
-    """Run the bench that is named, or all of them."""
+    """Run the bench that is named, or all that take some minutes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is mounted is unmounted
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -28,7 +41,7 @@ def main() -> None:
         parsers[name] = verbs.add_parser(name, help=(bench.__doc__ or "").splitlines()[0])
         bench.add_arguments(parsers[name])
     chosen = parser.parse_args()
-    for name in [chosen.bench] if chosen.bench else BENCHES:
+    for name in [chosen.bench] if chosen.bench else [name for name in BENCHES if name not in _LONG]:
         BENCHES[name].run(chosen if chosen.bench else parsers[name].parse_args([]))
 
 

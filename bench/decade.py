@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
         _build(work, arguments.builders, days)
         measured: dict[str, Any] = {
             "days": days,
+            "rounds": arguments.rounds,
+            "patience": arguments.patience,
             "machine": machine.described(work),
             "tools": {name: version_of(TOOLS[name]) for name in ("native", "duplicity", "borg", "restic")},
             "source": _source(work, days),
@@ -60,6 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
                 kept = keeper.kept()
                 measured["keepers"][keeper.label] = {
                     "note": keeper.note,
+                    "chains": keeper.chains,
                     "stored": machine.stored(keeper.repository),
                     "allocated": machine.allocated(keeper.repository),
                     "kept": len(kept),

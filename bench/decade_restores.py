@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ AGES = {"newest": 0.0, "a year old": 1.0, "nine years old": 9.0}
 """By what they are called, years before the last day."""
 _SHORT = 30.0
 """Seconds: what takes longer is measured once."""
-_OPEN_FILES = 65536
+_OPEN_FILES = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % 2**64, 1 << 20)
 """Stock duplicity opens a volume of each increment at once; the usual 1024 are too few for a chain of years."""
 
 
@@ -70,7 +71,7 @@ def _restored(keeper: Keeper, moment: int, program: str, truth: str, patience: f
         surroundings = environment(own)
         command, where = keeper.restores(moment, own / "home", to)[program]
         trees.counted(keeper.repository)  # so it is in memory
-        limits = ["prlimit", f"--nofile={_OPEN_FILES}", "timeout", f"{patience}"]
+        limits = ["prlimit", f"--nofile={_OPEN_FILES}:", "timeout", f"{patience}"]
         taken = contained([*limits, *command], to, own / "log", surroundings)
         what = f"{keeper.label}, {program}, the backup of {moment}"
         if taken.exit == 124:  # timeout's own

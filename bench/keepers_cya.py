@@ -21,6 +21,7 @@ class InTree(Keeper):
     """Century, decade, year, month and week."""
 
     label = "cya's tree"
+    chains = True
     note = "weeks but the newest two and months but the newest twelve are deleted"
 
     def make(self) -> None:

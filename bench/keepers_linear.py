@@ -27,6 +27,7 @@ class Linear(Keeper):
     """One full, and an increment a day."""
 
     label = "duplicity, one chain"
+    chains = True
     note = "nothing of it can be removed: each increment needs all before it"
 
     def __init__(self, place: Path, tree: Path) -> None:

@@ -20,6 +20,7 @@ class _Peer(Keeper):
     """A program whose every backup is whole."""
 
     tool: str
+    chains = False
 
     def make(self) -> None:
         """Make the repository."""

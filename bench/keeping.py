@@ -14,11 +14,13 @@ class Keeper(ABC):
     """Keeps the backups of one tree below a place of its own.
 
     :ivar label: for people.
-    :ivar note: what one has to know to compare.
+    :ivar note: how it is pruned.
+    :ivar chains: whether backups stand on others.
     """
 
     label: str
     note: str
+    chains: bool
 
     def __init__(self, place: Path, tree: Path) -> None:
         """Take note of where things are.
