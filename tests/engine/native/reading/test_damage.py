@@ -74,7 +74,7 @@ def check(truth: Picture, found: Picture, report: Report, mine: set[bytes]) -> N
     vague = any(RANGE in each.path for each in report.lost)
     for path, what in truth.items():
         if path in found and path not in mine:
-            assert found[path] == what or (vague and stat.S_ISREG(what[0])), (path, lost)
+            assert found[path] == what or vague, (path, lost)
         elif path not in found:
             assert path in lost or vague, path
     if not vague:
