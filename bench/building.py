@@ -50,48 +50,49 @@ def tree_of(name: str, work: Path) -> Path:
     return work / name / "source"
 
 
-def built(name: str, work: Path, first: int) -> int:
-    """Return how many days are there already."""
-    try:
-        done = json.loads((work / name / _DONE).read_text())
-    except FileNotFoundError:
-        return 0
-    return int(done["days"]) if done["first"] == first else 0
+def is_built(name: str, work: Path, first: int, days: int) -> bool:
+    """Whether all days are there already, and pruned."""
+    done = work / name / _DONE
+    return done.exists() and json.loads(done.read_text()) == {"first": first, "days": days}
 
 
 def build(name: str, work: Path, first: int, days: int) -> None:
-    """Make the backups of all days, or those that are not there yet.
-
-    After each year what there is is whole, and a file ``stop`` in ``work`` ends the process; another one goes on.
+    """Make the backups of all days, or those that are not there yet: a process that was ended is gone on with.
 
     :param first: seconds since the epoch of the first backup; one a day follows.
     """
-    there = built(name, work, first)
-    if not 0 < there <= days:
-        there = 0
-        shutil.rmtree(work / name, ignore_errors=True)
-        (work / name).mkdir(parents=True)
-    begun = time.time()
+    place, begun = work / name, time.time()
+    if (place / _DONE).exists() and not _goes_on(place, first, days):
+        shutil.rmtree(place)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / _DONE).write_text(json.dumps({"first": first, "days": 0}))
     if name in _ON_ONE_CORE:  # of so few changes a worker process on a second core costs more than it brings
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[_ON_ONE_CORE.index(name) % len(cores)]})
     shutil.rmtree(tree_of(name, work), ignore_errors=True)
     life, kept = Life(tree_of(name, work), first), keepers(name, work)
-    for day in range(there):
-        life.live(day)
     for keeper in kept:
         keeper.begin()
-    for day in range(there, days):
+    there = [max(keeper.kept(), default=0) for keeper in kept]
+    for day in range(days):
         life.live(day)
-        for keeper in kept:
-            keeper.backup(first + day * DAY)
-            if day % _QUARTER == _QUARTER - 1 or day % _YEAR == _YEAR - 1 or day == days - 1:
-                keeper.prune()
-        if day % _YEAR == _YEAR - 1 or day == days - 1:
-            (work / name / _DONE).write_text(json.dumps({"first": first, "days": day + 1}) + "\n")
+        moment = first + day * DAY
+        for keeper, newest in zip(kept, there, strict=True):
+            if moment > newest:
+                keeper.backup(moment)
+                if day % _QUARTER == _QUARTER - 1:
+                    keeper.prune()
+        if day % _YEAR == _YEAR - 1:
             print(f"{name}: {day + 1} days of {days}, {time.time() - begun:.0f} s", flush=True)
-            if (work / "stop").exists():
-                return
+    for keeper in kept:
+        keeper.prune()
+    (place / _DONE).write_text(json.dumps({"first": first, "days": days}))
+
+
+def _goes_on(place: Path, first: int, days: int) -> bool:
+    """Whether what is there can be added to: it began then, and is not longer."""
+    done = json.loads((place / _DONE).read_text())
+    return bool(done["first"] == first and done["days"] <= days)
 
 
 def main() -> None:

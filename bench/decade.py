@@ -90,7 +90,7 @@ def _build(work: Path, names: list[str], days: int) -> None:
     """Build what is not there, side by side."""
     running = []
     for name in names:
-        if building.built(name, work, FIRST) != days:
+        if not building.is_built(name, work, FIRST, days):
             command = [sys.executable, "-m", "bench.building", name, str(work), str(FIRST), str(days)]
             running.append(subprocess.Popen(command, cwd=Path(__file__).parent.parent))
     if sum(abs(process.wait()) for process in running):

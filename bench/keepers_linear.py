@@ -18,6 +18,7 @@ from bench.tools import PASSWORD
 from cya import catalog
 from cya.engine.protocol import BackupJob, Encryption, Engine
 from cya.engine.registry import engine_named
+from cya.format.times import time_to_name
 from cya.tree.chain import Increment
 
 _KEPT_CHAINS = 12
@@ -41,6 +42,13 @@ class Linear(Keeper):
         file.write_text(PASSWORD + "\n")
         file.chmod(0o600)
 
+    def begin(self) -> None:
+        """Make what is missing, and remove what a process that was ended left of its last increment."""
+        super().begin()
+        if os.listdir(self.repository):
+            directory = catalog.read(self.repository).directories[0]
+            _remove(self.repository, directory, (i for i in directory.sets if catalog.gap(directory.sets[i])))
+
     def backup(self, moment: int) -> None:
         """Make the next increment."""
         self._engine.backup(_job(self, moment, full=False))
@@ -50,6 +58,8 @@ class Linear(Keeper):
 
     def kept(self) -> Mapping[int, int]:
         """Return what is there."""
+        if not os.listdir(self.repository):
+            return {}
         found = catalog.read(self.repository).backups
         return {each.increment.end: len(each.chain.increments) for each in found if each.chain is not None}
 
@@ -71,22 +81,16 @@ class Monthly(Linear):
         """Take note of the chain to share increments with; its backup of a day is made first."""
         super().__init__(place, tree)
         self._linear = linear
-        self._taken: set[str] = set()
-
-    def begin(self) -> None:
-        """Take note of what has been taken over already."""
-        super().begin()
-        self._taken.update(os.listdir(self._linear.repository))
 
     def backup(self, moment: int) -> None:
         """Make a full, or take over the increment that was made of this day."""
-        new = sorted(set(os.listdir(self._linear.repository)) - self._taken)
-        self._taken.update(new)
         if not os.listdir(self.repository) or datetime.fromtimestamp(moment, UTC).day == 1:
             self._engine.backup(_job(self, moment, full=True))
             return
-        for name in new:
-            os.link(self._linear.repository / name, self.repository / name)
+        ends = f".to.{time_to_name(moment).decode()}."
+        for name in os.listdir(self._linear.repository):
+            if ends in name:
+                os.link(self._linear.repository / name, self.repository / name)
 
     def prune(self) -> None:
         """Remove the increments of all chains but the newest."""

@@ -87,6 +87,11 @@ class Restic(_Peer):
     note = f"`restic forget --prune {' '.join(_KEEP)}`"
     tool = "restic"
 
+    def begin(self) -> None:
+        """Make the repository, and forget who held it and was killed."""
+        super().begin()
+        self._run([*self._restic, "unlock"])
+
     def backup(self, moment: int) -> None:
         """Make a snapshot."""
         self._run([*self._restic, "backup", "--host=bench", f"--time={_plain(moment)}", str(self.tree)])
