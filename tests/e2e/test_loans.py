@@ -149,7 +149,7 @@ def refused(client: SftpHost, address: str, loan: str, tries: list[str]) -> int:
         "-P",
         str(client.archive.port),
         "-i",
-        client.config.with_suffix(".key"),
+        str(client.config.with_suffix(".key")),
     ]
     command += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", f"{client.user}@{address}"]
     count = 0
