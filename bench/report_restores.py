@@ -10,6 +10,7 @@ from typing import Any
 from bench import chart, report_head
 from bench.tools import TOOLS
 
+_NOTABLE = 0.05
 _HOW = """
 ## Restoring
 
@@ -42,7 +43,7 @@ def lines(results: dict[str, Any], page: Path) -> Iterable[str]:
             yield from report_head.versions(measured["tools"])
         rounds = 1 + max(each["round"] for each in measured["runs"])
         yield f"\n### {tree}: {measured['files']:,} files, {measured['bytes'] / 1e9:.2f} GB\n"
-        yield f"To {measured['runs'][0]['to']}. {rounds} round{'s' if rounds > 1 else ''}.\n"
+        yield f"To {measured['runs'][0]['to']}. {rounds} round{'s' if rounds > 1 else ''}.{_load(measured)}\n"
         yield "| job | of | tool | wall s | x cya | CPU s | memory MB |"
         yield "|---|--:|---|--:|--:|--:|--:|"
         for (job, chain, tool), middle in middles[tree].items():
@@ -50,6 +51,13 @@ def lines(results: dict[str, Any], page: Path) -> Iterable[str]:
                 f"| {job} | {chain} | {TOOLS[tool].label} | {middle['wall']:.2f} | {middle['ratio']:.1f} | "
                 f"{middle['cpu']:.2f} | {middle['memory'] / 1e6:.0f} |"
             )
+
+
+def _load(measured: dict[str, Any]) -> str:
+    """Say it where the machine was not ours alone: then times are too long, and ratios and CPU are what counts."""
+    runs, cores = measured["runs"], measured["machine"]["cores"]
+    share = sum(each["foreign"] for each in runs) / sum(each["wall"] for each in runs) / cores
+    return f" Meanwhile others used {share:.0%} of the machine." if share > _NOTABLE else ""
 
 
 def _middles(runs: list[dict[str, Any]]) -> dict[tuple[str, int, str], dict[str, float]]:
