@@ -39,7 +39,8 @@ def opened(kind: str, place: Path, megabytes: int, inodes: int) -> Iterator[tupl
         try:
             yield mounted, f"{_shown(mounted)} on a loop device, its file on {_shown(place)}"
         finally:
-            subprocess.run(["umount", mounted], check=True)
+            # Lazily: after Ctrl-C what was measured may not have ended yet.
+            subprocess.run(["umount", "--lazy", mounted], check=True)
 
 
 def _lacking(kind: str) -> str | None:
