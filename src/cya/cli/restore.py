@@ -23,7 +23,16 @@ from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.engine.protocol import Existing
 from cya.engine.scratch import temporary
-from cya.errors import DONE_WITH_WARNINGS, OK, IntegrityError, UsageError
+from cya.errors import (
+    DONE_WITH_WARNINGS,
+    OK,
+    ArchiveError,
+    DecryptionFailed,
+    EngineError,
+    IntegrityError,
+    NotInBackup,
+    UsageError,
+)
 from cya.printable import printable
 from cya.tree import layout
 
@@ -55,10 +64,19 @@ def restore(
         bool, typer.Option("--overwrite", "--force", help="Replace what is there. What is not in the backup stays.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a restore that was interrupted: what is whole already stays.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an interrupted restore to DEST: what is whole already stays, all else is replaced.",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be restored, and replaced.")] = False,
-    numeric_owner: Annotated[bool, typer.Option("--numeric-owner", help="Owners by number, not by name.")] = False,
+    numeric_owner: Annotated[
+        bool, typer.Option("--numeric-owner", help="Owners by number, not by name: from a rescue system, say.")
+    ] = False,
+    allow_unencrypted: Annotated[
+        bool, typer.Option("--allow-unencrypted", help="Take also what was made before encryption was turned on.")
+    ] = False,
     json: options.Json = False,
     now: options.Now = None,
 ) -> int:
@@ -71,6 +89,7 @@ def restore(
     chosen = _existing(keep=keep, overwrite=overwrite, resume=resume)
     destination, existing = _destination(destination, settings, chosen, in_place=in_place)
     if dry_run:
+        client.check_destination(destination, existing)
         with sources.opened(settings, source, passphrase_file) as known:
             return restore_dry_run.dry_run(known, until, destination, path or [], existing, json=json)
     place = sources.place_of(settings, source)
@@ -86,18 +105,25 @@ def restore(
         found = stack.enter_context(restorable.opened(place, settings, scratch))
         backup = client.find(found.catalog, until, damaged_too=engine.restores_damaged or found.lending is not None)
         watch = stack.enter_context(bar("restore", shown=not json))
-        stack.enter_context(interrupted_means(f"{destination} is not whole; go on with --resume"))
-        report = found.restore(
-            backup,
-            engine,
-            destination.absolute(),
-            keys,
-            scratch,
-            paths=paths,
-            existing=existing,
-            numeric_owner=numeric_owner,
-            watch=watch,
-        )
+        how = _how_to_go_on(existing, clock.iso(backup.increment.end))
+        stack.enter_context(interrupted_means(f"{destination} is not whole; {how}"))
+        try:
+            report = found.restore(
+                backup,
+                engine,
+                destination.absolute(),
+                keys,
+                scratch,
+                paths=paths,
+                existing=existing,
+                numeric_owner=numeric_owner,
+                allow_unencrypted=allow_unencrypted,
+                watch=watch,
+            )
+        except (ArchiveError, EngineError) as error:
+            if destination.is_dir() and not isinstance(error, DecryptionFailed | NotInBackup):
+                error.add_note(f"cya: {destination} is not whole; {how}")
+            raise
     period = layout.directory(backup.directories[0].period) or str(place)
     if json:
         output.print_json(
@@ -137,8 +163,21 @@ def _destination(
     """Return where to restore to, and what becomes of what is there."""
     if in_place == (given is not None):
         raise UsageError("give a directory to restore to, or --in-place, and not both")
+    if in_place and existing == "resume":
+        raise UsageError(
+            "--in-place --resume: would replace what was there before, too; run again what was interrupted: what it "
+            "has restored already stays"
+        )
     if given is not None:
         return given, existing or "refuse"
     if settings is None:
         raise UsageError("--in-place: give --config FILE, too: it tells where the files were backed up from")
     return settings.source, existing or "keep"
+
+
+def _how_to_go_on(existing: Existing, end: str) -> str:
+    """Say how to go on with a restore that did not come to its end; a later backup may be the newest by then."""
+    if existing in ("refuse", "resume"):
+        return f"to go on, run the same with --resume --time {end}"
+    rest = ", though directories that it has made keep the mode 0700 until --overwrite" if existing == "keep" else ""
+    return f"to go on, run the same again, with --time {end}{rest}"

@@ -33,7 +33,7 @@ def account_of(config: ClientConfig | None, address: SftpAddress, home: Path) ->
 
 
 @contextmanager
-def opened(account: Account, patience: float | None = None) -> Iterator[Lending]:
+def opened(account: Account, patience: float | None = None, *, index_too: bool = False) -> Iterator[Lending]:
     """Ask what is lent; what is fetched is removed at the end.
 
     :param patience: seconds for which a connection is tried at first; None: up to a minute.
@@ -43,7 +43,7 @@ def opened(account: Account, patience: float | None = None) -> Iterator[Lending]
     account.prepare()
     remove_stale(account.home, _PREFIX)
     with held(account.home, _PREFIX) as place:
-        yield Lending(account, place, outgoing.look(account, place, patience))
+        yield Lending(account, place, outgoing.look(account, place, patience, index_too=index_too))
 
 
 class Lending:
@@ -61,11 +61,12 @@ class Lending:
         :raises RestoreError: when nothing is; it says what the administrator has to run.
         """
         if not self.outgoing.loans:
+            bad = "".join(f"\n{each}" for each in self.outgoing.bad)
             user = self._account.address.user
             raise RestoreError(
                 f"{self._account.address}: the archive lends nothing now, and without a loan it hands nothing out. Ask "
                 f"its administrator to run, on the archive host: cya lend {user} (or, for what was at an earlier time: "
-                f"cya lend {user} --time T)"
+                f"cya lend {user} --time T){bad}"
             )
 
     @cached_property

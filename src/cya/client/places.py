@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from cya.config.client import ClientConfig
+from cya.engine import placing
+from cya.engine.scratch import is_scratch
 from cya.errors import ConfigError
 from cya.transport.account import Account
 from cya.transport.local import LocalNext
@@ -42,6 +45,8 @@ def excluded(config: ClientConfig) -> tuple[Path, ...]:
     """
     source = config.source.resolve()
     own = [path.resolve() for path in (config.cache_dir, local_archive(config)) if path is not None]
+    with suppress(OSError):  # what a restore in place works in, or left when it was killed
+        own += [source / name for name in os.listdir(source) if is_scratch(name, placing.PREFIX)]
     return tuple(path for path in own if path != source and path.is_relative_to(source))
 
 

@@ -53,7 +53,7 @@ def remote_list(config: ClientConfig) -> RemoteList:
     :raises ArchiveError: when it cannot be reached.
     """
     private_cache(config)
-    with lent.opened(remote_account(config)) as lending:
+    with lent.opened(remote_account(config), index_too=True) as lending:
         index = lending.outgoing.index
         if index is None:
             return RemoteList(tuple(_without_index(config, lending)), complete=False)

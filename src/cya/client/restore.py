@@ -17,12 +17,14 @@ from cya import clock
 from cya.catalog import Backup, Catalog
 from cya.engine import placing
 from cya.engine.protocol import Encryption, Engine, Existing, Report, RestoreJob, Watcher
-from cya.engine.scratch import held, is_scratch, remove_stale
+from cya.engine.scratch import held, remove_stale
 from cya.errors import IntegrityError, RestoreError, UsageError
 from cya.supply import Supply
 from cya.tree.chain import Chain
 
 _VIEW = "chain-"
+_ENCRYPTED = (b".gpg", b".g")
+"""Endings of names; the second one in Duplicity's short style."""
 
 
 def find(source: Catalog, time: datetime, *, damaged_too: bool = False) -> Backup:
@@ -68,6 +70,7 @@ def restore(
     paths: Sequence[Path] = (),
     existing: Existing = "refuse",
     numeric_owner: bool = False,
+    allow_unencrypted: bool = False,
     supply: Supply | None = None,
     watch: Watcher | None = None,
 ) -> Report:
@@ -75,6 +78,7 @@ def restore(
 
     :param scratch: a private directory for temporary files.
     :param paths: relative to the source; none restores everything.
+    :param allow_unencrypted: take files that are not encrypted even where ``keys`` says that they should be.
     :param supply: what brings the files of its chain here; None: they are where the catalog says.
     :raises RestoreError: when the destination is not an empty directory, unless what is there may stay or go.
     :raises NotInBackup: when it does not hold one of the paths.
@@ -82,7 +86,10 @@ def restore(
     """
     if backup.chain is None:
         raise IntegrityError(f"the backup of {clock.local(backup.increment.end)} is not whole")
-    _check_destination(destination, existing)
+    if keys.enabled and not allow_unencrypted:
+        _check_encrypted(source, backup.chain)
+    check_destination(destination, existing)
+    _make(destination)
     remove_stale(scratch, _VIEW)
     with held(scratch, _VIEW) as view:
         if supply is None:
@@ -125,18 +132,48 @@ def without_those_within(paths: Sequence[Path]) -> tuple[Path, ...]:
     return () if Path() in kept else tuple(kept)
 
 
-def _check_destination(destination: Path, existing: Existing) -> None:
+def check_destination(destination: Path, existing: Existing) -> None:
+    """Look whether a restore to a directory may begin; it need not be there.
+
+    :raises RestoreError: when it may not.
+    """
+    try:
+        if existing == "refuse" and not placing.is_empty(destination):
+            raise RestoreError(
+                f"{destination}: is not empty; give an empty or a new directory, or --keep or --overwrite what is "
+                "there, or go on with a restore that was interrupted: --resume"
+            )
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise RestoreError(f"{destination}: not a directory") from error
+    except OSError as error:
+        raise RestoreError(f"{destination}: {error.strerror}") from error
+
+
+def _make(destination: Path) -> None:
     try:
         destination.mkdir(parents=True, exist_ok=True)
-        # What a restore left that was killed is removed by the engine.
-        if existing == "refuse" and any(not is_scratch(name, placing.PREFIX) for name in os.listdir(destination)):
-            raise RestoreError(
-                f"{destination}: is not empty; give an empty or a new directory, or --keep or --overwrite what is there"
-            )
     except FileExistsError as error:
         raise RestoreError(f"{destination}: not a directory") from error
     except OSError as error:
         raise RestoreError(f"{destination}: {error.strerror}") from error
+
+
+def _check_encrypted(source: Catalog, chain: Chain) -> None:
+    """Refuse what somebody without the key could have put there.
+
+    :raises IntegrityError: names a file that is not encrypted.
+    """
+    for increment in chain.increments:
+        files = source.merged[increment]
+        for name in (*files.metadata, *files.volumes.values()):
+            if not name.endswith(_ENCRYPTED):
+                raise IntegrityError(
+                    f"{os.fsdecode(name)}: is not encrypted, and the backups of this client are: whoever can write "
+                    "where it lies may have made it. If it was made before encryption was turned on, restore with "
+                    "--allow-unencrypted"
+                )
 
 
 def _gather(source: Catalog, chain: Chain, view: Path) -> None:

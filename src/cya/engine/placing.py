@@ -18,6 +18,7 @@ from cya.engine.protocol import Existing
 from cya.errors import EngineError
 
 PREFIX = ".cya-restore-"
+_LOST_FOUND = "lost+found"
 
 
 @contextmanager
@@ -75,10 +76,17 @@ def check(destination: Path, path: Path | None, existing: Existing) -> None:
 def _is_in_the_way(path: Path) -> bool:
     if not os.path.lexists(path):
         return False
-    return (
-        path.is_symlink()
-        or not path.is_dir()
-        or any(not scratch.is_scratch(each.name, PREFIX) for each in path.iterdir())
+    return path.is_symlink() or not path.is_dir() or not is_empty(path)
+
+
+def is_empty(directory: Path) -> bool:
+    """Whether there is nothing in a directory but what a killed restore left, and what a new file system begins with.
+
+    :raises OSError: when it cannot be listed.
+    """
+    return all(
+        scratch.is_scratch(name, PREFIX) or (name == _LOST_FOUND and not os.listdir(directory / name))
+        for name in os.listdir(directory)
     )
 
 

@@ -45,9 +45,9 @@ class Account:
         """Write the archive's host key where ssh finds it, and check the key to log in with.
 
         :raises ConfigError: when that key is missing, or open to others.
-        :raises MissingProgram: when there is no ``sftp``, or no ``setpriv``.
+        :raises MissingProgram: when there is no ``sftp``, no ``setpriv`` or no ``prlimit``.
         """
-        for program, package in (("sftp", "openssh-client"), ("setpriv", "util-linux")):
+        for program, package in (("sftp", "openssh-client"), ("setpriv", "util-linux"), ("prlimit", "util-linux")):
             if shutil.which(program) is None:
                 raise MissingProgram(f"{program} is not installed: apt-get install {package}")
         if self.settings.identity_file is not None:

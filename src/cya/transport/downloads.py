@@ -53,7 +53,7 @@ class Downloads:
         self._urgent: dict[bytes, None] = {}
         self._here: dict[bytes, bool] = {}
         """Files that are here, and whether somebody has asked for them."""
-        self._failure: ArchiveError | OSError | None = None
+        self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
 
     def names(self) -> Iterable[bytes]:
@@ -138,7 +138,7 @@ class Downloads:
                 batch = self._next()
             try:
                 self._fetch(batch)
-            except (ArchiveError, OSError) as error:
+            except Exception as error:  # or who waits for a file would wait for ever
                 with self._changed:
                     self._failure = error
                     self._changed.notify_all()
@@ -158,11 +158,18 @@ class Downloads:
         unused = [self._sizes[name] for name, used in self._here.items() if not used]
         if len(unused) >= _UNUSED_FILES and sum(unused) >= _UNUSED_BYTES:
             return []
-        return self._few([name for name in self._ordered if name not in self._here])
+        return self._few([name for name in self._ordered if name not in self._here], self._room())
 
-    def _few(self, names: Sequence[bytes]) -> list[bytes]:
+    def _room(self) -> int:
+        there = os.statvfs(self._place)
+        return there.f_bavail * there.f_frsize
+
+    def _few(self, names: Sequence[bytes], room: int | None = None) -> list[bytes]:
+        """Return the first of some files, for one connection; no more than there is room for."""
         few: list[bytes] = []
         for name in names:
+            if room is not None and sum(self._sizes[each] for each in (*few, name)) > room:
+                break
             few.append(name)
             if sum(self._sizes[each] for each in few) >= _AT_ONCE:
                 break
@@ -170,11 +177,10 @@ class Downloads:
 
     def _fetch(self, batch: Sequence[bytes]) -> None:
         needed = sum(self._sizes[name] for name in batch)
-        there = os.statvfs(self._place)
-        if needed > there.f_bavail * there.f_frsize:
+        if needed > self._room():
             raise ArchiveError(
                 f"{self._place.parent}: no space for what the archive lends: {needed:,} bytes are needed at once; make "
-                "room there, or set cache_dir in the config"
+                "room there, or set cache_dir in the config (without a config: TMPDIR)"
             )
         files = [(self._paths[name], self._at(name), self._sizes[name]) for name in batch]
         try:
@@ -184,6 +190,5 @@ class Downloads:
                 raise
             raise ArchiveError(
                 f"{self._account.address}: the loan is there no more: it was taken back, or its time was over. Ask "
-                f"the archive's administrator for it again (cya lend {self._account.address.user}), and go on with "
-                "cya restore … --resume"
+                f"the archive's administrator for it again: cya lend {self._account.address.user}"
             ) from error

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from cya.transport.loan import check_times
+
 
 class Listed(msgspec.Struct, frozen=True):
     """A backup.
@@ -18,7 +20,7 @@ class Listed(msgspec.Struct, frozen=True):
 
     time: Annotated[datetime, msgspec.Meta(tz=True)]
     kind: Literal["full", "inc"]
-    levels: tuple[str, ...]
+    levels: tuple[Annotated[str, msgspec.Meta(pattern="^[a-z]{1,20}$")], ...]
     chain_length: int | None
 
 
@@ -45,4 +47,5 @@ def decode(data: bytes) -> Index:
         raise ValueError(str(error)) from error
     if index.version != 1:
         raise ValueError(f"version {index.version} is not known")
+    check_times(each.time for each in index.backups)
     return index

@@ -6,6 +6,7 @@ It comes and goes with the directory, and is replaced when the loan is extended.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -58,4 +59,15 @@ def decode(data: bytes) -> Note:
         raise ValueError(str(error)) from error
     if note.version != 1:
         raise ValueError(f"version {note.version} is not known")
+    check_times((note.time, note.expires, *(time for step in note.chain for time in (step.start, step.end) if time)))
     return note
+
+
+def check_times(times: Iterable[datetime]) -> None:
+    """Refuse times that no backup has, and that cannot be shown in every time zone.
+
+    :raises ValueError: names one.
+    """
+    for time in times:
+        if not 1970 <= time.year < 3000:
+            raise ValueError(f"there are no backups of {time.isoformat()}")

@@ -5,9 +5,8 @@ All of it is the server's word. Only files with Duplicity's names count, and not
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from cya.transport.listing import Found, is_plain
 from cya.transport.loan import Note
 from cya.transport.patience import Patience
 from cya.transport.retrying import AT_FIRST, persist
-from cya.transport.trouble import Refused
+from cya.transport.trouble import Broken, Refused
 from cya.tree import layout
 
 _OUTGOING = f"/{layout.OUTGOING}"
@@ -51,21 +50,24 @@ class Outgoing:
     """What there is to read.
 
     :ivar loans: those that last longest first.
-    :ivar index: the list of all backups, where the archive tells it.
+    :ivar bad: what is wrong with loans that are none.
+    :ivar index: the list of all backups, where it was asked for and the archive tells it.
     """
 
     loans: tuple[Lent, ...]
+    bad: tuple[str, ...]
     index: Index | None
 
 
-def look(account: Account, place: Path, patience: float | None = None) -> Outgoing:
+def look(account: Account, place: Path, patience: float | None = None, *, index_too: bool = False) -> Outgoing:
     """Ask the archive what it lends.
 
     :param place: an empty directory below the account's home, for what is fetched.
     :param patience: seconds for which a connection is tried; None: as the account's settings say, at most a minute.
-    :raises ArchiveError: when it cannot be reached, is no archive, or says what cannot be.
+    :param index_too: ask for the index, too.
+    :raises ArchiveError: when it cannot be reached, is no archive, or its index is malformed.
     """
-    return _Look(account, place, patience).outgoing()
+    return _Look(account, place, patience).outgoing(index_too=index_too)
 
 
 def fetch(account: Account, files: Sequence[tuple[str, Path, int]], stop: threading.Event) -> None:
@@ -74,9 +76,18 @@ def fetch(account: Account, files: Sequence[tuple[str, Path, int]], stop: thread
     :raises ArchiveError: when they cannot be fetched, or one has another size now.
     """
     batch = [f"get {path} {to.relative_to(account.home)}" for path, to, _ in files]
-    session.run(account, batch, stop)
+    try:
+        # A server that sends more than it has said would fill the disk.
+        session.run(account, batch, stop, largest=max(size for _, _, size in files) + 1)
+    except Broken:
+        _check_sizes(account, files, lambda there, size: there <= size)
+        raise
+    _check_sizes(account, files, lambda there, size: there == size)
+
+
+def _check_sizes(account: Account, files: Sequence[tuple[str, Path, int]], right: Callable[[int, int], bool]) -> None:
     for path, to, size in files:
-        if os.stat(to).st_size != size:
+        if not right(to.stat().st_size if to.exists() else 0, size):
             raise ArchiveError(f"{account.address}: {path} changed while it was fetched; run again")
 
 
@@ -87,8 +98,9 @@ class _Look:
         self._account, self._to, self._stop = account, place / "small", threading.Event()
         limit = min(AT_FIRST, account.settings.give_up_after * 60) if patience is None else patience
         self._patience = Patience(limit, self._stop)
+        self._bad: list[str] = []
 
-    def outgoing(self) -> Outgoing:
+    def outgoing(self, *, index_too: bool) -> Outgoing:
         try:
             there = self._listed(_OUTGOING)
         except Refused as error:
@@ -99,7 +111,7 @@ class _Look:
                 "own sshd that listens there? (cya add-client prints its port)"
             ) from error
         loans = sorted(self._loans(there), key=lambda each: each.note.expires, reverse=True)
-        return Outgoing(tuple(loans), self._index(there))
+        return Outgoing(tuple(loans), tuple(self._bad), self._index(there) if index_too else None)
 
     def _loans(self, there: Mapping[bytes, Found]) -> Iterator[Lent]:
         found = [name.decode() for name in sorted(there) if is_plain(name) and loan.is_loan(name.decode())]
@@ -113,10 +125,9 @@ class _Look:
                     continue  # it has just been taken back
                 raise
             try:
-                note = loan.decode(data or b"")
+                yield Lent(name, loan.decode(data or b""), _files(inside))
             except ValueError as error:
-                raise ArchiveError(f"{self._account.address}: {where}/{layout.LOAN_NOTE}: {error}") from error
-            yield Lent(name, note, _files(inside))
+                self._bad.append(f"{self._account.address}: {where}/{layout.LOAN_NOTE}: {error}; it is not looked at")
 
     def _index(self, there: Mapping[bytes, Found]) -> Index | None:
         data = self._small(_OUTGOING, layout.INDEX, there, _LONGEST_INDEX)

@@ -25,11 +25,12 @@ _LONGEST = 64 << 20
 _LAST = 1 << 16
 
 
-def run(account: Account, batch: Iterable[str], stop: threading.Event) -> bytes:
+def run(account: Account, batch: Iterable[str], stop: threading.Event, largest: int | None = None) -> bytes:
     """Carry out a batch; return what it printed.
 
     :param batch: lines in which nothing is quoted or a pattern.
     :param stop: when it is set, the run is ended.
+    :param largest: the most that any file may hold that is fetched, in bytes.
     :raises Broken: when the connection could not be made, or broke, or ``stop`` was set.
     :raises Refused: when a line could not be carried out.
     :raises ArchiveError: when the archive cannot be reached at all, or says too much.
@@ -38,7 +39,7 @@ def run(account: Account, batch: Iterable[str], stop: threading.Event) -> bytes:
         lines.write("".join(f"{line}\n" for line in batch).encode("ascii"))
         lines.seek(0)
         process = subprocess.Popen(
-            account.command(),
+            [*(() if largest is None else ("prlimit", f"--fsize={largest}")), *account.command()],
             env=account.environment(),
             cwd=account.home,
             stdin=lines,
@@ -73,7 +74,7 @@ def _followed(process: subprocess.Popen[bytes], account: Account, stop: threadin
                     selector.unregister(key.fd)
                 printed[key.data] += data
             if len(printed["stdout"]) > _LONGEST:
-                raise ArchiveError(f"{account.address}: the archive's answer does not end; have incoming/next cleared")
+                raise ArchiveError(f"{account.address}: the archive's answer does not end; have it looked at there")
             del printed["stderr"][:-_LAST]
             if stop.is_set():
                 raise Broken(f"{account.address}: stopped")
