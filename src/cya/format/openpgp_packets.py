@@ -37,13 +37,12 @@ class Input:
             found += more
         return found
 
-    def rest(self) -> Iterator[memoryview]:
+    def rest(self) -> Iterator[Piece]:
         """Take all that is left."""
         if self._here:
             yield self._here
             self._here = memoryview(b"")
-        for piece in self._pieces:
-            yield memoryview(piece)
+        yield from self._pieces
 
 
 class Packet(NamedTuple):
@@ -57,7 +56,7 @@ class Packet(NamedTuple):
     length: int | None
     partial: bool
 
-    def body(self, source: Input) -> Iterator[memoryview]:
+    def body(self, source: Input) -> Iterator[Piece]:
         """Yield the body.
 
         :raises MessageDamaged: when it is cut off.
@@ -97,11 +96,18 @@ def packet(source: Input) -> Packet | None:
     return Packet(head >> 2 & 0xF, int.from_bytes(_exactly(source, 1 << kind), "big"), False)
 
 
-def gathered(pieces: Iterable[Piece], size: int) -> Iterator[bytes]:
-    """Join small pieces: yield pieces of at least so many bytes, but for the last one."""
+def gathered(pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
+    """Join small pieces until they have at least so many bytes, or a larger one comes, which is not copied."""
     waiting: list[Piece] = []
     there = 0
     for piece in pieces:
+        if len(piece) >= size:
+            if there:
+                yield b"".join(waiting)
+                waiting.clear()
+                there = 0
+            yield piece
+            continue
         waiting.append(piece)
         there += len(piece)
         if there >= size:

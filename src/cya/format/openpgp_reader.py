@@ -29,7 +29,9 @@ _ALGORITHMS = {7: 16, 8: 24, 9: 32}
 """Bytes of a key, by the number of the algorithm: AES only."""
 _DETECTION_SIZE = 22
 _AT_ONCE = 1 << 18
-_MOST_INFLATED = 1 << 20
+_LEAST = 1 << 16
+"""Bytes in a piece that is large enough to be worth its steps; one that fits into a processor's cache is best."""
+_MOST_INFLATED = 1 << 18
 _ZIP, _ZLIB, _BZIP2 = 1, 2, 3
 # The stubs take it for an instance.
 _BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, igzip_lib.error)  # type: ignore[assignment]
@@ -106,34 +108,34 @@ def _session_key(body: bytes, keys: Keys) -> tuple[int, bytes]:
     return opened[0], opened[1:]
 
 
-def _deciphered(pieces: Iterator[memoryview], algorithm: int, key: bytes) -> Iterator[Piece]:
+def _deciphered(pieces: Iterator[Piece], algorithm: int, key: bytes) -> Iterator[Piece]:
     """Yield what is encrypted, without the random bytes at the beginning and the code at the end.
 
     :raises MessageDamaged: after the last piece, when the code does not fit.
     """
-    parts = gathered(pieces, _AT_ONCE)
-    first = next(parts, b"")
-    if not first or first[0] != 1:
+    packed = Input(pieces)
+    if packed.take(1) != b"\x01":
         raise NotForUs("a protected packet of another version")
     decryptor = Cipher(AES(key), CFB(bytes(16))).decryptor()
     digest = hashlib.sha1(usedforsecurity=False)
-    begun = decryptor.update(memoryview(first)[1:])
+    begun = decryptor.update(packed.take(18))
     if begun[14:16] != begun[16:18] or len(begun) < 18:
         raise WrongPassphrase("the passphrase is wrong")
-    digest.update(begun[:18])
-    held = begun[18:]
-    for part in parts:
-        # Kept back is what may be the code; after each part of the usual length that is a copy of 22 bytes.
-        if len(held) > _DETECTION_SIZE:
-            view = memoryview(held)[:-_DETECTION_SIZE]
-            digest.update(view)
-            yield view
-            held = held[-_DETECTION_SIZE:]
-        held += decryptor.update(part)
+    digest.update(begun)
+    held = b""
+    for part in gathered(packed.rest(), _LEAST):
+        # Kept back is one piece, which may have the code, or the beginning of it, at its end.
+        opened = decryptor.update(part)
+        if len(opened) < _DETECTION_SIZE:
+            held += opened
+            continue
+        digest.update(held)
+        yield held
+        held = opened
     last, code = held[:-_DETECTION_SIZE], held[-_DETECTION_SIZE:]
     digest.update(last)
     digest.update(code[:2])
-    yield bytes(last)
+    yield last
     if code[:2] != b"\xd3\x14" or not hmac.compare_digest(code[2:], digest.digest()):
         raise MessageDamaged("what is encrypted has been changed")
 
@@ -170,10 +172,10 @@ def _inflated(algorithm: int, packed: Input) -> Iterator[Piece]:
         raise NotForUs(f"the compression {algorithm}")
     inflate = _inflater(algorithm)
     try:
-        for piece in gathered(packed.rest(), _AT_ONCE):
+        for piece in gathered(packed.rest(), _LEAST):
             if inflate.eof:
                 raise MessageDamaged("something comes after what is compressed")
-            data: bytes = piece
+            data: Piece = piece
             while data or not (inflate.eof or inflate.needs_input):
                 out = inflate.decompress(data, _MOST_INFLATED)
                 data = b""

@@ -16,6 +16,7 @@ from cya.format.openpgp_reader import MessageDamaged, NotForUs, WrongPassphrase,
 from cya.format.string_to_key import StringToKey
 
 _AT_ONCE = 1 << 18
+_LEAST = 1 << 16
 
 HASHES = frozenset(("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
 
@@ -77,9 +78,9 @@ class Opener:
 
     @contextmanager
     def _message(self, path: Path, read: Read) -> Iterator[Read]:
-        pieces = gathered(decrypted(read, self._key), _AT_ONCE)
+        pieces = gathered(decrypted(read, self._key), _LEAST)
         try:
-            first = next(pieces, b"")
+            first = bytes(next(pieces, b""))
         except WrongPassphrase:
             raise DecryptionFailed(f"{path.name}: the passphrase is wrong, or the file is damaged") from None
         except MessageDamaged as error:
@@ -94,7 +95,7 @@ class Opener:
             if waiting:
                 return waiting.pop()
             try:
-                return next(pieces, b"")
+                return bytes(next(pieces, b""))
             except (MessageDamaged, NotForUs) as error:
                 raise FileDamaged(str(error)) from None
 
