@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +48,7 @@ class Downloads:
         self._stop = threading.Event()
         self._patience = Patience(account.settings.give_up_after * 60, self._stop)
         self._changed = threading.Condition()
-        self._ordered: deque[bytes] = deque()
+        self._ordered: dict[bytes, None] = {}
         self._urgent: dict[bytes, None] = {}
         self._here: dict[bytes, bool] = {}
         """Files that are here, and whether somebody has asked for them."""
@@ -67,7 +66,7 @@ class Downloads:
     def order(self, names: Sequence[bytes]) -> None:
         """Say which files will be needed, in this order."""
         with self._changed:
-            self._ordered.extend(name for name in names if name in self._sizes)
+            self._ordered |= dict.fromkeys(name for name in names if name in self._sizes)
             self._wake()
 
     def path(self, name: bytes) -> Path | EllipsisType | None:
@@ -147,18 +146,17 @@ class Downloads:
                 for name in batch:
                     self._here[name] = name in self._urgent
                     self._urgent.pop(name, None)
+                    self._ordered.pop(name, None)
                 self._changed.notify_all()
 
     def _next(self) -> list[bytes]:
         """Return what to fetch now."""
         if self._urgent:
             return self._few(list(self._urgent))
-        while self._ordered and self._ordered[0] in self._here:
-            self._ordered.popleft()
         unused = [self._sizes[name] for name, used in self._here.items() if not used]
         if len(unused) >= _UNUSED_FILES and sum(unused) >= _UNUSED_BYTES:
             return []
-        return self._few([name for name in self._ordered if name not in self._here], self._room())
+        return self._few(list(self._ordered), self._room())
 
     def _room(self) -> int:
         there = os.statvfs(self._place)
