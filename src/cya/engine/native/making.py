@@ -45,6 +45,7 @@ class Making:
         state: State,
         store: Store,
         gpg: Gpg,
+        salt: bytes,
         root: int,
         temporary: Path,
         started: int,
@@ -52,12 +53,13 @@ class Making:
         """Take note of what there is.
 
         :param lines: the selection's patterns, as they were checked.
+        :param salt: for deriving a key from the passphrase.
         :param root: descriptor of the source.
         :param temporary: an empty directory.
         :param started: nanoseconds since the epoch.
         """
         self._job, self._lines, self._state, self._store = job, lines, state, store
-        self._gpg, self._root = gpg, root
+        self._gpg, self._salt, self._root = gpg, salt, root
         self._temporary, self._started = temporary, started
         self._start = state.chain[-1].end if state.chain else None
         self._old = OldSignatures(state.sigtars)
@@ -65,7 +67,7 @@ class Making:
     def make(self, walk: Iterable[Found | Unread], watch: Watcher | None) -> tuple[Counters, list[Lost]]:
         """Make the increment; return what was counted, and what is not in it as it should be."""
         job, capacity = self._job, unit_capacity(self._job.volume_size << 20)
-        seal, suffix = sealer(job.encryption, self._gpg)
+        seal, suffix = sealer(job.encryption, self._gpg, self._salt)
         pool = Pool(self._root, self._state.sigtars, capacity, len(os.sched_getaffinity(0)))
         output = self._output(seal, suffix)
         inline = partial(Packer, self._root, self._old)

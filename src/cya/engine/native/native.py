@@ -15,6 +15,7 @@ from cya.engine.native.gpg import Gpg
 from cya.engine.native.index import IndexDamaged
 from cya.engine.native.making import Making
 from cya.engine.native.reading import reader
+from cya.engine.native.salt import salt_of
 from cya.engine.native.scan import Scan
 from cya.engine.native.state import State, Store
 from cya.engine.private import Private
@@ -76,7 +77,8 @@ class Native:
                     counters, lost = dry_run.counted(walk, state, watch)
                 else:
                     with served.undone_on_failure(job.target, chain, job.now):
-                        making = Making(job, lines, state, store, gpg, root, self._private.temporary, started)
+                        salt = salt_of(self._private.cache, job.now)
+                        making = Making(job, lines, state, store, gpg, salt, root, self._private.temporary, started)
                         counters, lost = making.make(walk, watch)
             except IndexDamaged as error:
                 store.index.unlink(missing_ok=True)

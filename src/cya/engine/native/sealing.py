@@ -179,16 +179,18 @@ _HELD = 1 << 18
 Sealer = Callable[[Path], Sealed]
 
 
-def sealer(encryption: Encryption, gpg: Gpg) -> tuple[Sealer, bytes]:
+def sealer(encryption: Encryption, gpg: Gpg, salt: bytes) -> tuple[Sealer, bytes]:
     """Return what makes a sealed file, and the ending of its name.
 
     With a passphrase its key is derived now, once for all files of the run, which is slow on purpose.
+
+    :param salt: see :func:`cya.engine.native.salt.salt_of`.
     """
     if encryption.recipients:
         kind = Signed if encryption.sign_key else Wrapped
         return (lambda path: kind(path, gpg, encryption)), b".gpg"
     if encryption.passphrase is not None:
-        key = openpgp.derive(encryption.passphrase.encode("utf-8", "surrogateescape"), os.urandom(8))
+        key = openpgp.derive(encryption.passphrase.encode("utf-8", "surrogateescape"), salt)
         return (lambda path: Symmetric(path, key)), b".gpg"
     return Zipped, b".gz"
 
