@@ -33,7 +33,7 @@ RECOVERY SHEET: print this, and keep it away from the machine that is backed up.
 
 Restore with cya, into an empty directory DEST{for_cya.before}:
 
-  cya restore DEST --from {root}{for_cya.options}
+  cya restore DEST --from {root}{for_cya.options}      (from a rescue system: and --numeric-owner)
 
 Restore with stock duplicity alone. Every files/ directory of the archive holds complete chains; take the one of
 the week or month that you want, and the time with --time 2026-11-23T02:00:00+00:00{for_duplicity.before}:

@@ -20,6 +20,8 @@ _MOST_SLOTS = FAILED
 _PATIENCE = 0.5
 """Seconds without an answer after which a look is taken at whether all workers live."""
 
+_ENDED = "a process that reads files ended before its time; see above for what it said, if anything. Run again"
+
 
 class Pool:
     """Packs units in processes, which are started with the first one: an increment without changes needs none."""
@@ -53,7 +55,10 @@ class Pool:
             self._slots = self._started()
         self._slots.put_tasks(self._free[-1], [to_plain(task) for task in tasks])
         slot = self._free.pop()
-        os.write(self._ask, bytes([slot]))
+        try:
+            os.write(self._ask, bytes([slot]))
+        except BrokenPipeError:  # all of them are gone
+            raise EngineError(_ENDED) from None
         return slot
 
     def is_done(self, slot: int) -> bool:
@@ -117,7 +122,7 @@ class Pool:
         if waiting.poll(patience * 1000):
             answers = os.read(self._answer, 4096)
             if not answers or any(answer & FAILED for answer in answers):
-                raise EngineError("a process that reads files ended before its time; see above for what it said")
+                raise EngineError(_ENDED)
             self._done.update(answers)
             return
         for process in self._processes:

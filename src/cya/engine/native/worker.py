@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,13 @@ def main() -> int:
             tasks = [from_plain(plain) for plain in slots.take_tasks(slot[0])]
             slots.put_packed(slot[0], packer.pack(tasks))
         except BaseException:
-            os.write(setting.answer, bytes([slot[0] | FAILED]))
+            with suppress(BrokenPipeError):
+                os.write(setting.answer, bytes([slot[0] | FAILED]))
             raise
-        os.write(setting.answer, slot)
+        try:
+            os.write(setting.answer, slot)
+        except BrokenPipeError:  # whoever asked is gone
+            break
     return 0
 
 
