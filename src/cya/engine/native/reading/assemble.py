@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from cya.engine.native.reading.outcome import MADE, Outcome, shortened
-from cya.engine.native.reading.parts import Part, Range, own_file
+from cya.engine.native.reading.parts import Part, Range, own_file, place_of
 from cya.engine.native.reading.patch import Patch
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.target import FATAL, Kept, Target, told, unwritable
@@ -127,7 +127,7 @@ class Assemble:
         return at
 
     def _bring(self, where: Range, own: str, at: int) -> None:
-        with open(self._work / where.file, "rb", buffering=0) as source, open(self._work / own, "r+b") as file:
+        with open(place_of(self._work, where.file), "rb", buffering=0) as source, open(self._work / own, "r+b") as file:
             source.seek(where.offset)
             file.seek(at)
             left = where.length

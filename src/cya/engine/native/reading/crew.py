@@ -117,7 +117,7 @@ class Workers:
             setting = msgspec.structs.replace(
                 self._setting, channel=there.fileno(), own=f"{self._setting.own}-{number}"
             )
-            descriptors = [there.fileno(), *([setting.target] if setting.target >= 0 else [])]
+            descriptors = [there.fileno(), setting.target, setting.work]
             process = started("cya.engine.native.reading.worker", setting, descriptors)
         return _Worker(process, Connection(here.detach()))
 

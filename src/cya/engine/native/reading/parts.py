@@ -5,6 +5,7 @@ They lie in files in the working directory, and are told by records, by key, unt
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from bisect import bisect_right
@@ -62,6 +63,16 @@ def own_file(increment: int, key: bytes) -> str:
     return f"file-{increment}-{hashlib.sha256(key).hexdigest()[:32]}"
 
 
+def place_of(directory: Path, name: str) -> Path:
+    """Return where a file of the working directory lies.
+
+    :raises OSError: when the name leads anywhere else.
+    """
+    if os.path.basename(name) != name or name in ("", ".", ".."):
+        raise OSError(errno.EINVAL, f"{name!r}: is not a file of the working directory")
+    return directory / name
+
+
 class Ranges:
     """Bytes that lie in several places, read as if they were one file."""
 
@@ -103,5 +114,5 @@ class Ranges:
 
     def _descriptor(self, name: str) -> int:
         if name not in self._open:
-            self._open[name] = os.open(self._directory / name, os.O_RDONLY | os.O_CLOEXEC)
+            self._open[name] = os.open(place_of(self._directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         return self._open[name]

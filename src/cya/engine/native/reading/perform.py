@@ -15,7 +15,7 @@ from cya.engine.native.reading.opening import FileDamaged, Opener, digest_of
 from cya.engine.native.reading.outcome import Outcome, shortened
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.plan import actions_of
-from cya.engine.native.reading.target import Existing, Target, unwritable
+from cya.engine.native.reading.target import Existing, Target, path_of, unwritable
 from cya.engine.native.reading.volume import Entries, Wanted
 from cya.errors import DecryptionFailed
 
@@ -31,7 +31,7 @@ class Performer:
         :param say: is told how far a task is.
         """
         self._setting, self._say = setting, say
-        self._work = Path(os.fsdecode(setting.work))
+        self._work = path_of(setting.work)
         home = Path(os.fsdecode(setting.gnupg_home)) if setting.gnupg_home else None
         passphrase = setting.passphrase.decode("utf-8", "surrogateescape") if setting.passphrase is not None else None
         self._opener = Opener(passphrase, Gpg(Path(os.fsdecode(setting.temporary)), home))

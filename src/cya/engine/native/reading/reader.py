@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from cya import clock
@@ -18,10 +18,10 @@ from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.restoring import Restored, Restoring
 from cya.engine.native.reading.steps import Step, Volume, steps
 from cya.engine.native.reading.supply import Here
-from cya.engine.native.reading.target import Existing, Target, unwritable
+from cya.engine.native.reading.target import Existing, Target, path_of, unwritable
 from cya.engine.private import Private
 from cya.engine.protocol import Lost, Progress, Report, RestoreJob, Watcher
-from cya.errors import DecryptionFailed, NotInBackup
+from cya.errors import DecryptionFailed, EngineError, NotInBackup
 from cya.format.collection import FileSet
 from cya.format.tar_reader import Member
 from cya.supply import Supply
@@ -37,7 +37,6 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
     checks.check_directory(job.source, "the source")
     checks.check_directory(job.destination, "the destination")
     destination = job.destination.resolve()
-    scratch.remove_stale(destination, placing.PREFIX)
     for path in job.paths or (None,):
         placing.check(destination, path, job.existing)
     supply = job.supply or Here(job.source)
@@ -45,10 +44,11 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
     root = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         owners = Owners(numeric=job.numeric_owner)
+        scratch.remove_stale(root, placing.PREFIX)
         with (
             private.reading() as private_scratch,
-            scratch.held(destination, placing.PREFIX) as work,
-            closing(Target(root, work, _EXISTING[job.existing], owners, "own")) as target,
+            _working(root, destination) as work,
+            closing(Target(root, path_of(work.fd), _EXISTING[job.existing], owners, "own")) as target,
         ):
             restored, top = _restored(job, chain, supply, root, target, work, private_scratch, gnupg_home, watch)
         if top is not None:  # only now: the working directory had to be removed from it
@@ -61,13 +61,30 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
     return _report(job, restored, started)
 
 
+@contextmanager
+def _working(root: int, destination: Path) -> Iterator[scratch.Held]:
+    """Make the working directory; what is yielded is not locked by those who inherit it, and may outlive us.
+
+    :raises EngineError: when it cannot be made.
+    """
+    with scratch.held_in(root, destination, placing.PREFIX) as held:
+        try:
+            fd = os.open(path_of(held.fd), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise EngineError("/proc: is not mounted; mount it, and restore again") from None
+        try:
+            yield scratch.Held(held.name, fd)
+        finally:
+            os.close(fd)
+
+
 def _restored(
     job: RestoreJob,
     chain: Sequence[FileSet],
     supply: Supply,
     root: int,
     target: Target,
-    work: Path,
+    work: scratch.Held,
     private_scratch: Path,
     gnupg_home: Path | None,
     watch: Watcher | None,
@@ -78,7 +95,7 @@ def _restored(
     wanted = sorted(os.fsencode(path).replace(b"/", b"\0") for path in job.paths)
     setting = tasks.Setting(
         target=root,
-        work=os.fsencode(work),
+        work=work.fd,
         own=work.name.removeprefix(placing.PREFIX),
         channel=-1,
         wanted=wanted,
@@ -92,7 +109,7 @@ def _restored(
     sizes = {volume: supply.size(volume.name) for volume in volumes}
     told = _Progress(watch, sum(size * (2 if volume.increment else 1) for volume, size in sizes.items()))
     with closing(_crew(setting, list(sizes.values()), told.tick)) as crew:
-        restoring = Restoring(known, supply, crew, work, wanted, restored, told.moved)
+        restoring = Restoring(known, supply, crew, path_of(work.fd), wanted, restored, told.moved)
         top = restoring.restore(target, keep=job.existing == "keep")
     _check_found(wanted, restored, job)
     return restored, top

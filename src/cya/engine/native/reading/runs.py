@@ -45,7 +45,7 @@ class RunWriter:
         return self._path if self._made else None
 
     def _flush(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if self._made else os.O_TRUNC)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if self._made else os.O_TRUNC)
         with open(os.open(self._path, flags, 0o600), "wb") as file:
             file.write(b"".join(self._waiting))
         self._made = True

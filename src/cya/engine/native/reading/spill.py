@@ -25,10 +25,10 @@ class Spill:
         self._fd = -1
         self._size = 0
 
-    def add(self, data: Iterable[bytes]) -> Range:
+    def add(self, data: Iterable[bytes | memoryview]) -> Range:
         """Write some bytes; return where they are."""
         if self._fd < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             self._fd = os.open(self._work / self._name, flags, 0o600)
         start = self._size
         for piece in data:
@@ -39,7 +39,7 @@ class Spill:
     @contextmanager
     def own(self, name: str) -> Iterator[int]:
         """Open a file of the working directory, which others may be writing to, too."""
-        fd = os.open(self._work / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self._work / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             yield fd
         finally:
@@ -77,7 +77,7 @@ class PieceRun:
         self.last = found.piece
         self.broken = False
 
-    def add(self, number: int, size: int, data: Iterable[bytes]) -> None:
+    def add(self, number: int, size: int, data: Iterable[bytes | memoryview]) -> None:
         """Add a piece."""
         self.last = number
         if self._apart:
@@ -100,7 +100,7 @@ class PieceRun:
         where = self._ranges or Range(self._name, self._offset, self._at - self._offset)
         return Part(self._increment, self._delta, self._first, self.last, where, self._member)
 
-    def _write(self, data: Iterable[bytes]) -> None:
+    def _write(self, data: Iterable[bytes | memoryview]) -> None:
         if self._fd < 0:
             with self._spill.own(self._name) as fd:
                 self._fd = os.dup(fd)

@@ -41,6 +41,11 @@ _PLAINER_WORDS = {
 }
 
 
+def path_of(directory: int) -> Path:
+    """Return a path that leads into an open directory, wherever somebody may have moved it."""
+    return Path(f"/proc/self/fd/{directory}")
+
+
 def told(error: OSError) -> str:
     """Return why something could not be made."""
     return _PLAINER_WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()

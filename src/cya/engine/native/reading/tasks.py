@@ -116,7 +116,7 @@ class Setting(msgspec.Struct, frozen=True):
     """What a worker has to know.
 
     :ivar target: descriptor of the destination; -1: nothing is written there.
-    :ivar work: the working directory.
+    :ivar work: descriptor of the working directory.
     :ivar own: a word of its own.
     :ivar channel: descriptor by which it is told, and answers.
     :ivar wanted: keys; none for everything.
@@ -124,7 +124,7 @@ class Setting(msgspec.Struct, frozen=True):
     """
 
     target: int
-    work: bytes
+    work: int
     own: str
     channel: int
     wanted: list[bytes]
