@@ -81,6 +81,13 @@ def tail(fields: bytes) -> Tail:
     )
 
 
+def name(block: bytes) -> bytes:
+    """Return the name that a whole block says, without the rest of it being looked at."""
+    before = b"" if block[257:263] == _GNU_MAGIC else text(block[345:500])
+    own = text(block[:100])
+    return before + b"/" + own if before else own
+
+
 def text(field: bytes) -> bytes:
     """Return what stands before the first zero byte."""
     return field.partition(b"\0")[0]

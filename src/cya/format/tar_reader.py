@@ -18,10 +18,12 @@ _AT_ONCE = 1 << 18
 _MAX_CHAIN = 8
 _ZEROS = bytes(BLOCK)
 _LONG = {b"L": b"path", b"K": b"linkpath"}
-_GLOBAL = b"g"
-_EXTENSIONS = frozenset((*_LONG, b"x", b"X", _GLOBAL))
+_OWN, _GLOBAL = b"x", b"g"
+_EXTENSIONS = frozenset((*_LONG, _OWN, b"X", _GLOBAL))
 _WITHOUT_DATA = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
 _SPARSE = b"S"
+_PLAIN = frozenset(b"0123456")
+"""Kinds of which nothing but name and size has to be known to pass them over."""
 
 
 class TarError(ValueError):
@@ -61,10 +63,13 @@ class TarReader:
     end of the tar is partly taken from it.
 
     :param read: gives up to so many bytes, and none at the end; what it raises goes through.
+    :param passed: says by its name whether a member is of no interest: such a one is not yielded, and if it has a plain
+        header nothing of it is looked at but name and size, not even the checksum. So only for a tar that is proved to
+        be what was written.
     """
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[int], bytes], passed: Callable[[bytes], bool] | None = None) -> None:
+        self._read, self._passed = read, passed
         self._buffer = b""
         self._at = 0  # in the buffer
         self._base = 0  # of the buffer, from the start of the tar
@@ -105,9 +110,7 @@ class TarReader:
         """
         if not self._taken and self._size > limit:
             raise TarError(f"tar, offset {self._offset}: {self._size} bytes of data where {limit} are the most")
-        pieces: list[bytes] = []
-        self.copy_data(pieces.append)
-        return b"".join(pieces)
+        return b"".join(self.pieces())
 
     def copy_data(self, write: Callable[[bytes], object]) -> None:
         """Take the data of the current member, once, in pieces.
@@ -116,9 +119,9 @@ class TarReader:
         :raises RuntimeError: when there is no current member, or its data were taken.
         """
         for piece in self.pieces():
-            write(piece)
+            write(bytes(piece))
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[memoryview]:
         """Yield the data of the current member, once; what is not taken of it is skipped later.
 
         :raises TarError: when they are cut off.
@@ -130,7 +133,7 @@ class TarReader:
         while self._left:
             if self._at == len(self._buffer):
                 self._more("data")
-            piece = self._buffer[self._at : self._at + self._left]
+            piece = memoryview(self._buffer)[self._at : self._at + self._left]
             self._at += len(piece)
             self._left -= len(piece)
             self._skip -= len(piece)
@@ -142,7 +145,17 @@ class TarReader:
 
     def _next(self) -> Member | None:
         self._taken = True
-        self._pass_over()
+        while True:
+            self._pass_over()
+            if self._passed is not None and not self._global:
+                self._pass_members(self._passed)
+            member = self._found()
+            if member is None or self._passed is None or not self._passed(member.name):
+                return member
+            self._skip = member.size + padding(member.size)
+
+    def _found(self) -> Member | None:
+        """Read the headers of a member; None at the end."""
         records: fields.Records = {}
         extensions = 0
         while True:
@@ -209,6 +222,33 @@ class TarReader:
             *(name, kind, mode, uid, gid, size, mtime, linkname, uname, gname, devmajor, devminor), self._offset
         )
 
+    def _pass_members(self, passed: Callable[[bytes], bool]) -> None:
+        """Pass over members that are of no interest, as long as they are plain; begin and end at a header."""
+        while True:
+            end = self._at + BLOCK
+            block = self._buffer[self._at : end]
+            name = None
+            try:
+                if block[156:157] == _OWN:
+                    size = fields.number(block[124:136])
+                    said = fields.records(self._buffer[end : end + size])
+                    if b"size" in said:
+                        return
+                    name = said.get(b"path")
+                    end += size + padding(size) + BLOCK
+                    block = self._buffer[end - BLOCK : end]
+                if len(block) < BLOCK or block[156] not in _PLAIN:
+                    return
+                name = name or fields.name(block)
+                size = 0 if block[156:157] in _WITHOUT_DATA else fields.number(block[124:136])
+            except ValueError:
+                return
+            if not passed(name):
+                return
+            self._at = end
+            self._skip = size + padding(size)
+            self._pass_over()
+
     def _pass_over(self) -> None:
         """Skip what is left of the data and their padding."""
         while self._skip:
@@ -229,26 +269,16 @@ class TarReader:
 
     def _take(self, size: int, what: str, *, may_end: bool = False) -> bytes:
         """Take so many bytes from the input; none at its end, if it may end here."""
-        end = self._at + size
-        if end > len(self._buffer):
-            self._fill(size)
-            end = self._at + size
-            if end > len(self._buffer) and not (may_end and not self._buffer):
-                raise TarError(f"tar, offset {self._base + len(self._buffer)}: cut off within {what}")
-        data = self._buffer[self._at : end]
+        data = self._buffer[self._at : self._at + size]
         self._at += len(data)
-        return data
-
-    def _fill(self, size: int) -> None:
-        """Read on until there are so many bytes, or to the end of the input."""
-        pieces = [self._buffer[self._at :]]
-        there = len(pieces[0])
-        self._base += self._at
-        while there < size:
+        while len(data) < size:
             piece = self._read(_AT_ONCE)
             if not piece:
-                break
-            pieces.append(piece)
-            there += len(piece)
-        self._buffer = b"".join(pieces)
-        self._at = 0
+                if may_end and not data:
+                    break
+                raise TarError(f"tar, offset {self._offset}: cut off within {what}")
+            self._base += len(self._buffer)
+            self._buffer = piece
+            self._at = min(size - len(data), len(piece))
+            data += piece[: self._at]
+        return data

@@ -30,7 +30,7 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[tuple[Entry, Member]]:
         """Yield the entries."""
 
-    def data(self) -> Iterator[bytes]:
+    def data(self) -> Iterator[bytes | memoryview]:
         """Yield the data of the entry, once."""
 
 
@@ -150,7 +150,7 @@ class Extract:
         self.lose(key, told(error))
 
 
-def _written(fd: int, data: Iterator[bytes]) -> int:
+def _written(fd: int, data: Iterator[bytes | memoryview]) -> int:
     size = 0
     for piece in data:
         write_all(fd, piece)

@@ -44,7 +44,8 @@ class Entries:
         :param proved: the volume's hash is what it should be; so it need not be read to its end.
         """
         self._read, self._wanted, self._proved = read, wanted, proved
-        self._tar = TarReader(read)
+        self._last: Entry | None = None
+        self._tar = TarReader(read, self._passed if proved and wanted.keys else None)
 
     def __iter__(self) -> Iterator[tuple[Entry, Member]]:
         """Yield the entries in the order of their keys; then all is read, and proved to be what was written.
@@ -52,13 +53,9 @@ class Entries:
         :raises FileDamaged: for a volume that is not what it should be.
         :raises DecryptionFailed: when it cannot be decrypted.
         """
-        last: Entry | None = None
         try:
             for member in self._tar:
-                found = entry(member.name)
-                if last is not None:
-                    _check_order(last, found)
-                last = found
+                found = self._in_order(member.name)
                 if self._wanted.is_beyond(found.key):
                     if self._proved:
                         return
@@ -70,7 +67,7 @@ class Entries:
         while self._read(_AT_ONCE):
             pass
 
-    def data(self) -> Iterator[bytes]:
+    def data(self) -> Iterator[memoryview]:
         """Yield the data of the entry, once.
 
         :raises FileDamaged: when they are cut off.
@@ -79,6 +76,23 @@ class Entries:
             yield from self._tar.pieces()
         except TarError as error:
             raise FileDamaged(str(error)) from None
+
+    def _in_order(self, name: bytes) -> Entry:
+        found = entry(name)
+        if self._last is not None:
+            _check_order(self._last, found)
+        self._last = found
+        return found
+
+    def _passed(self, name: bytes) -> bool:
+        """Whether nothing of a member is wanted, but maybe something of what comes after."""
+        found = entry(name)
+        if self._wanted.holds(found.key) or self._wanted.is_beyond(found.key):
+            return False
+        if self._last is not None:
+            _check_order(self._last, found)
+        self._last = found
+        return True
 
 
 def _check_order(last: Entry, found: Entry) -> None:
