@@ -25,6 +25,32 @@ def ranges_of(step: Step, bad: Iterable[Volume]) -> list[Range]:
     return found
 
 
+def borders(step: Step, bad: Iterable[Volume]) -> set[bytes]:
+    """Return the files that some volumes hold and that may go on in others, which then do not hold all of them."""
+    keys = {key for each in ranges_of(step, bad) for key in each}
+    return {key for key in keys if key is not None and not _is_after(key)} if step.known else set()
+
+
+def _is_after(key: bytes) -> bool:
+    """Whether it is no path, but what comes right after one."""
+    return key.endswith(b"\0") or not key
+
+
+def alone(step: Step, bad: Iterable[Volume]) -> set[bytes]:
+    """Return the files that are all that some volumes hold."""
+    return {first for first, last in ranges_of(step, bad) if first == last}
+
+
+def nameless(step: Step, bad: Sequence[Volume]) -> Iterator[tuple[bytes, str]]:
+    """Yield between which paths some volumes lack files of which nobody knows the names, and words for it."""
+    older = ", or older than they should be," if step.number else ""
+    for first, last in ranges_of(step, bad):
+        if first != last:
+            between = [key.replace(b"\0", b"/") for key in (first.rstrip(b"\0") or b".", last or b"the end")]
+            words = f"which files between these two are lost{older} cannot be told: {named(bad)} bad, the sigtar too"
+            yield " … ".encode().join(between), words
+
+
 def named(bad: Sequence[Volume]) -> str:
     """Return words for some volumes."""
     more = f" and {len(bad) - 1} other volumes are" if len(bad) > 1 else " is"
@@ -38,6 +64,9 @@ def cut_off(step: Step, ends: Mapping[int, Ends]) -> Iterator[bytes]:
     """
     last = max(step.files.volumes, default=0)
     for number, end in sorted(ends.items()):
+        key, piece = end.first
+        if piece > 1 and number - 1 not in ends:
+            yield key
         key, piece = end.last
         following = ends.get(number + 1)
         if piece and following is None and not (number == last and end.whole):

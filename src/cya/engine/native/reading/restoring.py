@@ -12,11 +12,12 @@ from pathlib import Path
 import msgspec
 
 from cya.engine.native.reading import gaps, parts, runs, tasks
+from cya.engine.native.reading.actions import Action
 from cya.engine.native.reading.assemble import Group
 from cya.engine.native.reading.crew import Crew
 from cya.engine.native.reading.directories import dress
 from cya.engine.native.reading.outcome import Ends, shortened
-from cya.engine.native.reading.plan import Plan
+from cya.engine.native.reading.plan import Plan, actions_of
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.scan_volume import Event
 from cya.engine.native.reading.steps import Step, Volume
@@ -75,6 +76,7 @@ class Restoring:
         self._scanned: dict[Volume, list[str]] = {}
         self._ends: dict[int, dict[int, Ends]] = {}
         self._bad: dict[Volume, str] = {}
+        self._halves: set[tuple[int, bytes]] = set()
         self._runs: list[str] = []
         # What a passphrase has opened once is damaged when it cannot be opened.
         self._opened = any(step.known and (step.files.manifest or b"").endswith(b".gpg") for step in steps)
@@ -125,19 +127,19 @@ class Restoring:
 
     def _missing_events(self, step: Step) -> Iterator[Path]:
         """Yield runs of what happened in an increment to paths of which something is missing."""
-        bad = self._bad_of(step)
-        if not step.known:
-            writer = RunWriter(self._work / f"events-{step.number}-cut-off")
-            for key in sorted(gaps.cut_off(step, self._ends.get(step.number, {}))):
-                writer.add(key, bytes([Event.LOST]))
-            if (path := writer.close()) is not None:
-                yield path
-        if bad:
+        lost = set() if step.known else set(gaps.cut_off(step, self._ends.get(step.number, {})))
+        if bad := self._bad_of(step):
             told = self._tell(step, bad, extract=False)
             if told is not None:
                 yield from (self._work / name for name in told.runs)
             else:
                 self._nameless(step, bad)
+                lost |= gaps.alone(step, bad)
+        writer = RunWriter(self._work / f"events-{step.number}-lost")
+        for key in sorted(lost):
+            writer.add(key, bytes([Event.LOST]))
+        if (path := writer.close()) is not None:
+            yield path
 
     def _bad_of(self, step: Step) -> list[Volume]:
         """Return the volumes of an increment that are missing or damaged; without manifest there may be others."""
@@ -174,6 +176,9 @@ class Restoring:
                 self._note(msgspec.structs.replace(told, lost=[(key, why or reason) for key, why in told.lost]))
             elif bad and step.known:
                 self._nameless(step, bad)
+                for key in gaps.alone(step, bad):
+                    if actions_of(self._plan.actions(step.number), step.number).of(key) is not Action.SKIP:
+                        self._lose(key)
 
     def _extracts(self) -> Iterator[tasks.AnyTask | None]:
         for volume in self._volumes:
@@ -226,7 +231,7 @@ class Restoring:
                 awaited = next(expected, None)
             else:
                 whole = len(of) == 1
-            if not whole:
+            if not whole or any((number, key) in self._halves for number in of):
                 self._lose(key)
             elif key not in self._restored.lost:
                 yield Group(key, there)
@@ -275,13 +280,8 @@ class Restoring:
 
     def _nameless(self, step: Step, bad: Sequence[Volume]) -> None:
         """Take note that files are lost of which nobody knows the names."""
-        for first, last in gaps.ranges_of(step, bad):
-            between = [key.replace(b"\0", b"/") for key in (first or b".", last or b"the end")]
-            older = ", or older than they should be," if step.number else ""
-            words = (
-                f"which files between these two are lost{older} cannot be told: {gaps.named(bad)} bad, the sigtar too"
-            )
-            self._restored.lost[" … ".encode().join(between)] = words
+        self._halves.update((step.number, key) for key in gaps.borders(step, bad))
+        self._restored.lost.update((shortened(key), words) for key, words in gaps.nameless(step, bad))
 
     def _note(self, answer: tasks.Done) -> None:
         restored = self._restored
