@@ -94,8 +94,7 @@ class Assemble:
                 self._target.place(own, self._directory, key, member, patch.size)
             else:
                 self._check_room(patch.size)
-                with self._target.file(key, member, patch.size) as fd:
-                    patch.write(fd)
+                self._target.file(key, member, patch.size, patch.write)
             return patch.size
         finally:
             patch.close()

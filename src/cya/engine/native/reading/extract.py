@@ -91,8 +91,8 @@ class Extract:
             elif found.piece:
                 self._piece(found, member, entries)
             elif action is Action.FINAL:
-                with self._target.file(found.key, member, member.size) as fd:
-                    self.outcome.size += _written(fd, entries.data())
+                self._target.file(found.key, member, member.size, lambda fd: _written(fd, entries.data()))
+                self.outcome.size += member.size
                 self.outcome.files += 1
             else:
                 self._part(found, member, entries)

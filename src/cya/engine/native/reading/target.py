@@ -12,15 +12,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import stat
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from cya.engine.native.reading.done import is_done
 from cya.engine.native.reading.owners import Owners
+from cya.engine.native.reading.special import make, times
 from cya.engine.native.reading.way import Way
 from cya.errors import EngineError
 from cya.format.tar_reader import Member
@@ -71,6 +71,22 @@ class Kept(OSError):
     """Something is there already, and stays."""
 
 
+_NEVER_KEPT = frozenset((Existing.NOTHING, Existing.REPLACE))
+
+
+class _Directory(NamedTuple):
+    """A directory that is open.
+
+    :ivar device: number of its file system.
+    :ivar is_new: this process has made it, for nobody but its user to write to, and puts nothing there twice.
+    """
+
+    key: bytes
+    fd: int
+    device: int
+    is_new: bool
+
+
 class Target:
     """The destination.
 
@@ -88,31 +104,37 @@ class Target:
         self.way = Way(root, replace=existing >= Existing.REPLACE)
         self._own = own.encode()
         self._work_path, self._work, self._device = work, -1, -1
+        self._last: _Directory | None = None
         self.kept = 0
 
     def directory(self, key: bytes) -> None:
         """Make a directory, which gets its attributes later."""
+        self._last = None
         if key:
             self.way.enter(key.split(b"\0"))
 
-    @contextmanager
-    def file(self, key: bytes, member: Member, size: int) -> Iterator[int]:
-        """Make a regular file: yield a descriptor to write into; when the block ends well the file has its place.
+    def file(self, key: bytes, member: Member, size: int, fill: Callable[[int], object]) -> None:
+        """Make a regular file, which has its place when all is done.
 
         :param size: that it will have.
+        :param fill: writes its content into a descriptor.
         :raises Kept: when something is there that stays.
         :raises OSError: when it cannot be made.
         """
         parent, name = self._parent(key)
         self._check_kept(parent, name, member, size)
-        with self._new(parent) as (directory, made):
+        directory, made = self._room(parent)  # and no with block: this is done for each of very many files
+        try:
             fd = os.open(made, _NEW, 0o600, dir_fd=directory)
             try:
-                yield fd
+                fill(fd)
                 self.dress(fd, member)
             finally:
                 os.close(fd)
             self._take_place(directory, made, key, member)
+        except BaseException:
+            self._remove(directory, made)
+            raise
 
     def place(self, source: str, directory: int, key: bytes, member: Member, size: int) -> None:
         """Give a regular file that is already written its attributes and its place.
@@ -136,9 +158,9 @@ class Target:
         parent, name = self._parent(key)
         self._check_kept(parent, name, member, 0)
         with self._new(parent) as (directory, made):
-            _make(made, directory, member)
+            make(made, directory, member)
             self.owners.set_of_name(made, directory, member)
-            os.utime(made, ns=_times(member), dir_fd=directory, follow_symlinks=False)
+            os.utime(made, ns=times(member), dir_fd=directory, follow_symlinks=False)
             self._take_place(directory, made, key, member)
 
     def stays(self, key: bytes, member: Member, size: int) -> bool:
@@ -153,29 +175,40 @@ class Target:
         """Give what is open its owner, mode and times."""
         self.owners.set_of(fd, member)
         os.fchmod(fd, self.owners.mode_of(member))
-        os.utime(fd, ns=_times(member))
+        os.utime(fd, ns=times(member))
 
     def dress_directory(self, key: bytes, member: Member) -> None:
         """Give a directory its attributes.
 
         :raises OSError: when it is not there, or they cannot be given.
         """
+        self._last = None
         self.dress(self.way.enter_old(key.split(b"\0")), member)
 
     def default_directory(self, key: bytes, mode: int) -> None:
         """Give a directory of which nothing is known a mode."""
+        self._last = None
         os.fchmod(self.way.enter_old(key.split(b"\0")), mode)
 
     def close(self) -> None:
         """Close all directories."""
+        self._last = None
         self.way.close()
         if self._work >= 0:
             os.close(self._work)
             self._work = -1
 
     def _parent(self, key: bytes) -> tuple[int, bytes]:
-        *names, name = key.split(b"\0")
-        return (self.way.enter(names) if names else self._root), name
+        """Return the directory of a path, which is made where it is missing, and the name in it.
+
+        Most paths lie where the one before lay, which is open still.
+        """
+        above, _, name = key.rpartition(b"\0")
+        if self._last is None or self._last.key != above:
+            self._last = None
+            here = self.way.enter(above.split(b"\0")) if above else self._root
+            self._last = _Directory(above, here, os.fstat(here).st_dev, bool(above) and self.way.is_new)
+        return self._last.fd, name
 
     @contextmanager
     def _new(self, parent: int, *, beside: bool = False) -> Iterator[tuple[int, bytes]]:
@@ -183,23 +216,33 @@ class Target:
 
         :param beside: not in the working directory, but where it will lie: another file system may be mounted there.
         """
-        if self._work < 0:
-            self._work = os.open(self._work_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._device = os.fstat(self._work).st_dev
-        if beside or os.fstat(parent).st_dev != self._device:
-            directory, made = parent, _TEMPORARY + self._own + b"-new"
-            with suppress(FileNotFoundError):
-                os.unlink(made, dir_fd=parent)
-        else:
-            directory, made = self._work, b"new-" + self._own
+        directory, made = self._room(parent, beside=beside)
         try:
             yield directory, made
         except BaseException:
-            with suppress(OSError):
-                os.unlink(made, dir_fd=directory)
+            self._remove(directory, made)
             raise
 
+    def _room(self, parent: int, *, beside: bool = False) -> tuple[int, bytes]:
+        """Return directory and name for something to be made: see :meth:`_new`."""
+        if self._work < 0:
+            self._work = os.open(self._work_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._device = os.fstat(self._work).st_dev
+        last = self._last
+        if not beside and (last.device if last and last.fd == parent else os.fstat(parent).st_dev) == self._device:
+            return self._work, b"new-" + self._own
+        made = _TEMPORARY + self._own + b"-new"
+        with suppress(FileNotFoundError):
+            os.unlink(made, dir_fd=parent)
+        return parent, made
+
+    def _remove(self, directory: int, made: bytes) -> None:
+        with suppress(OSError):
+            os.unlink(made, dir_fd=directory)
+
     def _check_kept(self, parent: int, name: bytes, member: Member, size: int) -> None:
+        if self._existing in _NEVER_KEPT:
+            return
         with suppress(FileNotFoundError):
             if self._existing is Existing.KEEP:
                 os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -211,7 +254,7 @@ class Target:
     def _take_place(self, directory: int, made: bytes, key: bytes, member: Member) -> None:
         parent, name = self._parent(key)
         try:
-            if self._existing is Existing.NOTHING:
+            if self._existing is Existing.NOTHING and not (self._last and self._last.is_new):
                 _check_free(parent, name)
             os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
         except IsADirectoryError:
@@ -229,9 +272,9 @@ class Target:
         parent, _ = self._parent(key)
         with self._new(parent, beside=True) as (_, made):
             if member.kind != _REGULAR:
-                _make(made, parent, member)
+                make(made, parent, member)
                 self.owners.set_of_name(made, parent, member)
-                os.utime(made, ns=_times(member), dir_fd=parent, follow_symlinks=False)
+                os.utime(made, ns=times(member), dir_fd=parent, follow_symlinks=False)
             else:
                 reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
                 with open(reading, "rb") as file, open(os.open(made, _NEW, 0o600, dir_fd=parent), "wb") as copy:
@@ -255,31 +298,3 @@ def _check_free(parent: int, name: bytes) -> None:
     except FileNotFoundError:
         return
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-
-
-def _make(name: bytes, parent: int, member: Member) -> None:
-    """Make it with its mode at once: a later chmod would follow what somebody might have put in its place."""
-    former = os.umask(0)
-    try:
-        if member.kind == b"2":
-            os.symlink(member.linkname, name, dir_fd=parent)
-        elif member.kind == b"6":
-            os.mkfifo(name, member.mode, dir_fd=parent)
-        elif member.kind in (b"3", b"4"):
-            kind = stat.S_IFCHR if member.kind == b"3" else stat.S_IFBLK
-            os.mknod(name, kind | member.mode, _device(member), dir_fd=parent)
-        else:
-            raise OSError(errno.EINVAL, f"is of an unknown type {member.kind!r}")
-    finally:
-        os.umask(former)
-
-
-def _device(member: Member) -> int:
-    try:
-        return os.makedev(member.devmajor, member.devminor)
-    except OverflowError:
-        raise OSError(errno.EINVAL, "is a device that cannot be") from None
-
-
-def _times(member: Member) -> tuple[int, int]:
-    return time.time_ns(), member.mtime * 1_000_000_000
