@@ -141,7 +141,9 @@ def test_any_file_cut_off_costs_only_what_it_held(harm: Harm) -> None:
         for size in (0, len(content) - 1):
             found, report = harm.restored(lambda source: replaced(source / name, content[:size]))  # noqa: B023
             assert len(found) > 5
-            if is_read(name):
+            if size and "manifest" in name and not harm.made.encryption.enabled:
+                assert report.damaged == ()  # it lacks the end of its list of files, which nobody needs
+            elif is_read(name):
                 assert [each.path for each in report.damaged] == [name]
 
 

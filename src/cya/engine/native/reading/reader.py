@@ -14,6 +14,7 @@ from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading import tasks
 from cya.engine.native.reading.crew import Alone, Crew, Workers
 from cya.engine.native.reading.opening import Opener
+from cya.engine.native.reading.outcome import shortened
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.restoring import Restored, Restoring
 from cya.engine.native.reading.steps import Step, Volume, steps
@@ -156,12 +157,22 @@ def _crew(setting: tasks.Setting, sizes: Sequence[int], tick: Callable[[tasks.Ti
 
 
 def _check_found(wanted: Sequence[bytes], restored: Restored, job: RestoreJob) -> None:
-    missing = [key for number, key in enumerate(wanted) if number not in restored.seen]
+    """Take note of wanted paths of which there was nothing.
+
+    :raises NotInBackup: when there was nothing of any, and all that could tell is whole.
+    """
+    end = clock.iso(job.time)
+    missing = {key for number, key in enumerate(wanted) if number not in restored.seen}
+    missing -= {key for key in missing if any(lost == key or lost.startswith(key + b"\0") for lost in restored.lost)}
+    if missing and not restored.damaged and len(missing) == len(wanted):
+        path = os.fsdecode(min(missing).replace(b"\0", b"/"))
+        raise NotInBackup(f"{path}: is not in the backup of {end}; paths are relative to the source")
     for key in missing:
-        if not any(lost == key or lost.startswith(key + b"\0") for lost in restored.lost):
-            path = os.fsdecode(key.replace(b"\0", b"/"))
-            end = clock.iso(job.time)
-            raise NotInBackup(f"{path}: is not in the backup of {end}; paths are relative to the source")
+        restored.lost[shortened(key)] = (
+            f"nothing of it was found in the backup of {end}, of which files are damaged or missing"
+            if restored.damaged
+            else f"is not in the backup of {end}; paths are relative to the source"
+        )
 
 
 def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
