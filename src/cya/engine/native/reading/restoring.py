@@ -98,9 +98,8 @@ class Restoring:
 
     def _order(self) -> None:
         """Order the volumes as they will be needed: those that are looked into first, the rest after."""
-        scanned = [volume for volume in self._volumes if self._is_scanned(volume)]
-        rest = [volume for volume in self._volumes if not self._is_scanned(volume)]
-        self._supply.order([volume.name for volume in (*scanned, *rest)])
+        ordered = sorted(self._volumes, key=lambda volume: not self._is_scanned(volume))
+        self._supply.order([volume.name for volume in ordered])
 
     def _is_scanned(self, volume: Volume) -> bool:
         return bool(volume.increment) or not self._steps[0].known
@@ -273,6 +272,7 @@ class Restoring:
         return None
 
     def _is_bad(self, volume: Volume, answer: tasks.Damaged) -> None:
+        self._supply.release(volume.name)
         self._bad[volume] = answer.reason
         self._restored.damaged[volume.name.decode()] = answer.reason
         if answer.locked:
