@@ -102,9 +102,9 @@ class BackupJob:
 
 Existing = Literal["refuse", "keep", "replace", "resume"]
 """What happens to what is at the destination already: the restore does not begin; it stays; it is overwritten, but
-never a directory with something in it by what is none. Or a restore that was interrupted is brought to its end: it is
-overwritten, but for what has type, size, owner, mode and time of what would replace it. (An engine may replace that,
-too.)"""
+never a directory with something in it by what is none. Or a restore that was interrupted is brought to its end. When
+something is overwritten, what has type, size, owner, mode and time of what would replace it stays, whatever it holds:
+its other names and attributes, too. (An engine may replace that, too.)"""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Engine(Protocol):
         by an engine that :attr:`restores_damaged`.
 
         :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
-        :raises NotInBackup: when no backup ends at ``job.time``, or it does not hold one of ``job.paths``.
+        :raises NotInBackup: when no backup ends at ``job.time``, or it holds nothing of ``job.paths``.
         :raises EngineError: when something is in the way and ``job.existing`` is "refuse".
         :raises IntegrityError: when a file of the chain is missing or damaged.
         """

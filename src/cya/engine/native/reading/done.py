@@ -1,4 +1,4 @@
-"""Tells what an interrupted restore has brought to its place already from all else that may be there.
+"""Tells what is at its place already, as an interrupted restore has brought it there, from all else that may be there.
 
 Files appear in their place only when they are whole and have all their attributes; so one with those of the entry, and
 its size, need not be written again.

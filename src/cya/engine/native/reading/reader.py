@@ -29,7 +29,7 @@ from cya.supply import Supply
 
 _FEW = 1 << 25
 """Bytes in volumes, but for the largest one, that are not worth starting processes for."""
-_EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE, "resume": Existing.RESUME}
+_EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE, "resume": Existing.REPLACE}
 
 
 def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: Watcher | None) -> Report:
@@ -194,9 +194,9 @@ def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
         )
     if restored.kept:
         why = (
-            "as they should be, and stay"
-            if job.existing == "resume"
-            else "and stay as they are; --overwrite replaces them"
+            "and stay as they are; --overwrite replaces them"
+            if job.existing == "keep"
+            else "as they should be, and stay"
         )
         notes.append(f"{restored.kept:,} files were there already, {why}")
     return Report(None, None, job.time, statistics, tuple(lost), tuple(damaged), tuple(notes))

@@ -63,15 +63,11 @@ class Existing(IntEnum):
     """There is nothing: what has a name is in the way."""
     KEEP = 1
     REPLACE = 2
-    RESUME = 3
-    """As ``REPLACE``, but what is there already as it should be stays."""
+    """What is there as it should be stays, with its other names and attributes; all else makes way."""
 
 
 class Kept(OSError):
     """Something is there already, and stays."""
-
-
-_NEVER_KEPT = frozenset((Existing.NOTHING, Existing.REPLACE))
 
 
 class _Directory(NamedTuple):
@@ -101,7 +97,7 @@ class Target:
         :param own: a word for the names of temporary files, of this process only.
         """
         self._root, self._existing, self.owners = root, existing, owners
-        self.way = Way(root, replace=existing >= Existing.REPLACE)
+        self.way = Way(root, replace=existing is Existing.REPLACE)
         self._own = own.encode()
         self._work_path, self._work, self._device = work, -1, -1
         self._last: _Directory | None = None
@@ -241,12 +237,12 @@ class Target:
             os.unlink(made, dir_fd=directory)
 
     def _check_kept(self, parent: int, name: bytes, member: Member, size: int) -> None:
-        if self._existing in _NEVER_KEPT:
+        if self._existing is Existing.NOTHING:
             return
         with suppress(FileNotFoundError):
             if self._existing is Existing.KEEP:
                 os.stat(name, dir_fd=parent, follow_symlinks=False)
-            elif self._existing is not Existing.RESUME or not is_done(name, parent, member, size, self.owners):
+            elif not is_done(name, parent, member, size, self.owners):
                 return
             self.kept += 1
             raise Kept(errno.EEXIST, "something is there already")
@@ -258,7 +254,7 @@ class Target:
                 _check_free(parent, name)
             os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
         except IsADirectoryError:
-            if self._existing < Existing.REPLACE:
+            if self._existing is not Existing.REPLACE:
                 raise
             os.rmdir(name, dir_fd=parent)  # one with something in it is never removed
             os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
