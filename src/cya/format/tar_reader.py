@@ -207,10 +207,10 @@ class TarReader:
             linkname = records.get(b"linkpath") or linkname
             uname = records.get(b"uname") or uname
             gname = records.get(b"gname") or gname
-            uid = fields.decimal(records.get(b"uid") or b"%d" % uid)
-            gid = fields.decimal(records.get(b"gid") or b"%d" % gid)
-            size = fields.decimal(records.get(b"size") or b"%d" % size)
-            mtime = fields.decimal_time(records.get(b"mtime") or b"%d" % mtime)
+            uid = fields.decimal(said) if (said := records.get(b"uid")) else uid
+            gid = fields.decimal(said) if (said := records.get(b"gid")) else gid
+            size = fields.decimal(said) if (said := records.get(b"size")) else size
+            mtime = fields.decimal_time(said) if (said := records.get(b"mtime")) else mtime
         if kind == b"\0":
             kind = DIRECTORY if name.endswith(b"/") else REGULAR
         if kind in _WITHOUT_DATA:
@@ -218,9 +218,8 @@ class TarReader:
         elif kind == _SPARSE:
             # Its header may go on in blocks that look like data.
             raise ValueError("a sparse file, which duplicity never writes")
-        return Member(
-            *(name, kind, mode, uid, gid, size, mtime, linkname, uname, gname, devmajor, devminor), self._offset
-        )
+        offset = self._base + self._at
+        return Member(name, kind, mode, uid, gid, size, mtime, linkname, uname, gname, devmajor, devminor, offset)
 
     def _pass_members(self, passed: Callable[[bytes], bool]) -> None:
         """Pass over members that are of no interest, as long as they are plain; begin and end at a header."""
@@ -251,6 +250,10 @@ class TarReader:
 
     def _pass_over(self) -> None:
         """Skip what is left of the data and their padding."""
+        skip = self._skip
+        if skip <= len(self._buffer) - self._at:
+            self._at += skip
+            self._skip = 0
         while self._skip:
             there = min(self._skip, len(self._buffer) - self._at)
             self._at += there

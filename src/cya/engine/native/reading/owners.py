@@ -27,11 +27,15 @@ class Owners:
         self._uid, self._gid = os.geteuid(), os.getegid()
         self.not_given = 0
 
-    def set_of(self, fd: int, member: Member) -> None:
-        """Give what is open its owner."""
+    def set_of(self, fd: int, member: Member, now: tuple[int, int] | None = None) -> None:
+        """Give what is open its owner.
+
+        :param now: whose it is, where that is known.
+        """
         uid, gid = self.of(member)
         if self._uid == 0:
-            os.fchown(fd, uid, gid)
+            if (uid, gid) != now:
+                os.fchown(fd, uid, gid)
         elif (uid, gid) != (self._uid, self._gid):
             self.not_given += 1
 
