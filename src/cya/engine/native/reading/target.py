@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from cya.engine.native.reading.done import is_done
 from cya.engine.native.reading.owners import Owners
+from cya.engine.native.reading.renaming import rename_new
 from cya.engine.native.reading.special import make, times
 from cya.engine.native.reading.way import Way
 from cya.errors import EngineError
@@ -71,16 +72,11 @@ class Kept(OSError):
 
 
 class _Directory(NamedTuple):
-    """A directory that is open.
-
-    :ivar device: number of its file system.
-    :ivar is_new: this process has made it, for nobody but its user to write to, and puts nothing there twice.
-    """
+    """A directory that is open, and the number of its file system."""
 
     key: bytes
     fd: int
     device: int
-    is_new: bool
 
 
 class Target:
@@ -100,6 +96,7 @@ class Target:
         self.way = Way(root, replace=existing is Existing.REPLACE)
         self._own = own.encode()
         self._work_path, self._work, self._device = work, -1, -1
+        self._owner: tuple[int, int] | None = None  # of what is made in the working directory
         self._last: _Directory | None = None
         self.kept = 0
 
@@ -123,8 +120,10 @@ class Target:
         try:
             fd = os.open(made, _NEW, 0o600, dir_fd=directory)
             try:
+                if directory == self._work and self._owner is None:
+                    self._owner = (born := os.fstat(fd)).st_uid, born.st_gid
                 fill(fd)
-                self.dress(fd, member)
+                self.dress(fd, member, self._owner if directory == self._work else None)
             finally:
                 os.close(fd)
             self._take_place(directory, made, key, member)
@@ -167,9 +166,9 @@ class Target:
             return True
         return False
 
-    def dress(self, fd: int, member: Member) -> None:
-        """Give what is open its owner, mode and times."""
-        self.owners.set_of(fd, member)
+    def dress(self, fd: int, member: Member, owner: tuple[int, int] | None = None) -> None:
+        """Give what is open its owner, if it is not known to have that already, its mode and times."""
+        self.owners.set_of(fd, member, owner)
         os.fchmod(fd, self.owners.mode_of(member))
         os.utime(fd, ns=times(member))
 
@@ -203,7 +202,7 @@ class Target:
         if self._last is None or self._last.key != above:
             self._last = None
             here = self.way.enter(above.split(b"\0")) if above else self._root
-            self._last = _Directory(above, here, os.fstat(here).st_dev, bool(above) and self.way.is_new)
+            self._last = _Directory(above, here, os.fstat(here).st_dev)
         return self._last.fd, name
 
     @contextmanager
@@ -250,9 +249,10 @@ class Target:
     def _take_place(self, directory: int, made: bytes, key: bytes, member: Member) -> None:
         parent, name = self._parent(key)
         try:
-            if self._existing is Existing.NOTHING and not (self._last and self._last.is_new):
-                _check_free(parent, name)
-            os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
+            if self._existing is Existing.NOTHING:
+                rename_new(made, directory, name, parent)
+            else:
+                os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
         except IsADirectoryError:
             if self._existing is not Existing.REPLACE:
                 raise
@@ -286,11 +286,3 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def _check_free(parent: int, name: bytes) -> None:
-    try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)

@@ -15,7 +15,6 @@ class Way:
     """The directories from the destination to the one that was asked for last; they stay open for the next one.
 
     :ivar made: is told the keys of directories that were made.
-    :ivar is_new: whether the one that was asked for last was made here, and never left since.
     """
 
     def __init__(self, root: int, *, replace: bool) -> None:
@@ -25,7 +24,7 @@ class Way:
         :param replace: what is in the way and no directory is removed.
         """
         self._root, self._replace = root, replace
-        self._open: list[tuple[bytes, int, bool]] = []
+        self._open: list[tuple[bytes, int]] = []
         self.made: Callable[[bytes], object] = lambda key: None
 
     def enter(self, names: list[bytes]) -> int:
@@ -35,17 +34,17 @@ class Way:
         """
         here = self._common(names)
         for number in range(len(self._open), len(names)):
-            name, is_new = names[number], False
+            name = names[number]
             try:
                 here = os.open(name, _DIRECTORY, dir_fd=here)
             except FileNotFoundError:
-                here, is_new = self._new(here, names[: number + 1])
+                here = self._new(here, names[: number + 1])
             except NotADirectoryError:
                 if not self._replace:
                     raise
                 os.unlink(name, dir_fd=here)
-                here, is_new = self._new(here, names[: number + 1])
-            self._push(name, here, is_new)
+                here = self._new(here, names[: number + 1])
+            self._push(name, here)
         return here
 
     def enter_old(self, names: list[bytes]) -> int:
@@ -56,30 +55,23 @@ class Way:
         here = self._common(names)
         for name in names[len(self._open) :]:
             here = os.open(name, _DIRECTORY, dir_fd=here)
-            self._push(name, here, False)
+            self._push(name, here)
         return here
-
-    @property
-    def is_new(self) -> bool:
-        """See the class."""
-        return bool(self._open) and self._open[-1][2]
 
     def close(self) -> None:
         """Close all."""
         self._leave(0)
 
-    def _new(self, parent: int, names: list[bytes]) -> tuple[int, bool]:
-        is_new = False
+    def _new(self, parent: int, names: list[bytes]) -> int:
         with suppress(FileExistsError):
             os.mkdir(names[-1], 0o700, dir_fd=parent)
             self.made(b"\0".join(names))
-            is_new = True
-        return os.open(names[-1], _DIRECTORY, dir_fd=parent), is_new
+        return os.open(names[-1], _DIRECTORY, dir_fd=parent)
 
     def _common(self, names: list[bytes]) -> int:
         """Leave directories that are not on a way; return the last one that is."""
         common = 0
-        for (name, _, _), wanted in zip(self._open, names, strict=False):
+        for (name, _), wanted in zip(self._open, names, strict=False):
             if name != wanted:
                 break
             common += 1
@@ -88,15 +80,15 @@ class Way:
             self._leave(0)
         return self._open[-1][1] if self._open else self._root
 
-    def _push(self, name: bytes, fd: int, is_new: bool) -> None:
-        self._open.append((name, fd, is_new))
+    def _push(self, name: bytes, fd: int) -> None:
+        self._open.append((name, fd))
         old = len(self._open) - 1 - _MOST_OPEN
         if old >= 0 and self._open[old][1] >= 0:
             os.close(self._open[old][1])
-            self._open[old] = (self._open[old][0], -1, False)
+            self._open[old] = (self._open[old][0], -1)
 
     def _leave(self, depth: int) -> None:
         while len(self._open) > depth:
-            _, fd, _ = self._open.pop()
+            _, fd = self._open.pop()
             if fd >= 0:
                 os.close(fd)
