@@ -14,7 +14,8 @@ from cya.engine.native.reading.outcome import MADE, Outcome, shortened
 from cya.engine.native.reading.parts import Part, Range, own_file, place_of
 from cya.engine.native.reading.patch import Patch
 from cya.engine.native.reading.runs import RunWriter
-from cya.engine.native.reading.target import FATAL, Kept, Target, told, unwritable
+from cya.engine.native.reading.target import Kept, Target
+from cya.engine.native.reading.trouble import told, unwritable
 from cya.format.delta_commands import DeltaDamaged
 
 _LARGE = 1 << 26
@@ -58,7 +59,7 @@ class Assemble:
                 except (_Lost, DeltaDamaged) as error:
                     outcome.lost.append((shortened(group.key), str(error)))
                 except OSError as error:
-                    if error.errno in FATAL:
+                    if self._target.ends_all(error, group.key):
                         raise unwritable(error) from error
                     outcome.lost.append((shortened(group.key), told(error)))
         finally:

@@ -14,7 +14,8 @@ import msgspec
 
 from cya.engine.native.reading import runs
 from cya.engine.native.reading.outcome import MADE
-from cya.engine.native.reading.target import Target, told
+from cya.engine.native.reading.target import Target
+from cya.engine.native.reading.trouble import told
 from cya.format.tar_reader import Member
 
 

@@ -14,7 +14,8 @@ from cya.engine.native.reading.outcome import DIRECTORY, MADE, Outcome, shortene
 from cya.engine.native.reading.parts import Part, Range, own_file, packed
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.spill import PieceRun, Spill
-from cya.engine.native.reading.target import FATAL, Kept, Target, told, unwritable, write_all
+from cya.engine.native.reading.target import Kept, Target, write_all
+from cya.engine.native.reading.trouble import told, unwritable
 from cya.engine.native.reading.volume import Wanted
 from cya.format.difftar import Entry, What
 from cya.format.tar_reader import Member
@@ -62,6 +63,20 @@ class Extract:
         :raises EngineError: when nothing can be written any more.
         """
         kept = self._target.kept
+        try:
+            self._all(entries, tick)
+        finally:
+            self._spill.close()
+            if self._run is not None:
+                self._run.close()
+        outcome = self.outcome
+        outcome.kept += self._target.kept - kept
+        for writer in (self._directories, self._made, self._parts):
+            if (path := writer.close()) is not None:
+                outcome.runs.append(path.name)
+        return outcome
+
+    def _all(self, entries: Source, tick: Callable[[], None]) -> None:
         for found, member in entries:
             if self._run is not None and self._run.key != found.key:
                 self._end_run()
@@ -71,13 +86,6 @@ class Extract:
             tick()
         if self._run is not None:
             self._end_run()
-        self._spill.close()
-        outcome = self.outcome
-        outcome.kept += self._target.kept - kept
-        for writer in (self._directories, self._made, self._parts):
-            if (path := writer.close()) is not None:
-                outcome.runs.append(path.name)
-        return outcome
 
     def _one(self, found: Entry, member: Member, action: Action, entries: Source) -> None:
         self.outcome.entries += 1
@@ -136,6 +144,7 @@ class Extract:
         run, self._run = self._run, None
         assert run is not None  # noqa: S101 asked before
         if run.broken:
+            run.close()
             self.lose(run.key, "a piece of it is missing in the archive")
             return
         self._parts.add(run.key, packed(run.ended()))
@@ -145,7 +154,7 @@ class Extract:
         self.outcome.lost.append((shortened(key), reason))
 
     def _failed(self, key: bytes, error: OSError) -> None:
-        if error.errno in FATAL:
+        if self._target.ends_all(error, key):
             raise unwritable(error) from error
         self.lose(key, told(error))
 

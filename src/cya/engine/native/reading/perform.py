@@ -15,7 +15,8 @@ from cya.engine.native.reading.opening import FileDamaged, Opener, digest_of
 from cya.engine.native.reading.outcome import Outcome, shortened
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.plan import actions_of
-from cya.engine.native.reading.target import Existing, Target, path_of, unwritable
+from cya.engine.native.reading.target import Existing, Target, path_of
+from cya.engine.native.reading.trouble import unwritable
 from cya.engine.native.reading.volume import Entries, Wanted
 from cya.errors import DecryptionFailed
 

@@ -19,7 +19,8 @@ from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.restoring import Restored, Restoring
 from cya.engine.native.reading.steps import Step, Volume, steps
 from cya.engine.native.reading.supply import Here
-from cya.engine.native.reading.target import Existing, Target, path_of, unwritable
+from cya.engine.native.reading.target import Existing, Target, path_of
+from cya.engine.native.reading.trouble import unwritable
 from cya.engine.private import Private
 from cya.engine.protocol import Lost, Progress, Report, RestoreJob, Watcher
 from cya.errors import DecryptionFailed, EngineError, NotInBackup

@@ -49,6 +49,7 @@ class Spill:
         """End it."""
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
 
 class PieceRun:
@@ -94,11 +95,15 @@ class PieceRun:
         if self._held is not None:
             self._ranges = self._spill.add([self._held])
             self._held = None
+        self.close()
+        where = self._ranges or Range(self._name, self._offset, self._at - self._offset)
+        return Part(self._increment, self._delta, self._first, self.last, where, self._member)
+
+    def close(self) -> None:
+        """Close the file that it writes to."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        where = self._ranges or Range(self._name, self._offset, self._at - self._offset)
-        return Part(self._increment, self._delta, self._first, self.last, where, self._member)
 
     def _write(self, data: Iterable[bytes | memoryview]) -> None:
         if self._fd < 0:

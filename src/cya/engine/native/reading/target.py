@@ -19,42 +19,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cya.engine.native.reading.done import is_done
+from cya.engine.native.reading.left import name_of, remove_left
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.renaming import rename_new
 from cya.engine.native.reading.special import make, times
 from cya.engine.native.reading.way import Way
-from cya.errors import EngineError
 from cya.format.tar_reader import Member
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _REGULAR = b"0"
-_TEMPORARY = b".cya-restore-"
 
-FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
+_FATAL = frozenset((errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 """Errors that no other file would be spared."""
-
-
-_PLAINER_WORDS = {
-    errno.ENOTEMPTY: "is a directory here, with something in it",
-    errno.EEXIST: "something is there already",
-    errno.ENOTDIR: "something on the way to it is no directory",
-    errno.EPERM: "not permitted; only root may make it" if os.geteuid() else "not permitted",
-}
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 def path_of(directory: int) -> Path:
     """Return a path that leads into an open directory, wherever somebody may have moved it."""
     return Path(f"/proc/self/fd/{directory}")
-
-
-def told(error: OSError) -> str:
-    """Return why something could not be made."""
-    return _PLAINER_WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-
-
-def unwritable(error: OSError) -> EngineError:
-    """Return the error that ends a restore, when nothing can be written any more."""
-    return EngineError(f"the destination cannot be written to: {error.strerror or error}; restore again")
 
 
 class Existing(IntEnum):
@@ -98,6 +80,7 @@ class Target:
         self._work_path, self._work, self._device = work, -1, -1
         self._owner: tuple[int, int] | None = None  # of what is made in the working directory
         self._last: _Directory | None = None
+        self._tidied: tuple[int, int] | None = None
         self.kept = 0
 
     def directory(self, key: bytes) -> None:
@@ -166,6 +149,16 @@ class Target:
             return True
         return False
 
+    def ends_all(self, error: OSError, key: bytes) -> bool:
+        """Whether an error with one path is one that no other would be spared: other mounts may lie below."""
+        if error.errno == errno.EROFS:
+            return bool(os.fstatvfs(self._root).f_flag & os.ST_RDONLY)
+        if error.errno in _FULL:
+            self._last = None
+            parent = self.way.deepest(key.split(b"\0")[:-1])
+            return os.fstat(parent).st_dev == os.fstat(self._root).st_dev
+        return error.errno in _FATAL
+
     def dress(self, fd: int, member: Member, owner: tuple[int, int] | None = None) -> None:
         """Give what is open its owner, if it is not known to have that already, its mode and times."""
         self.owners.set_of(fd, member, owner)
@@ -226,7 +219,11 @@ class Target:
         last = self._last
         if not beside and (last.device if last and last.fd == parent else os.fstat(parent).st_dev) == self._device:
             return self._work, b"new-" + self._own
-        made = _TEMPORARY + self._own + b"-new"
+        made = name_of(self._own)
+        there = os.fstat(parent)
+        if self._tidied != (there.st_dev, there.st_ino):
+            self._tidied = (there.st_dev, there.st_ino)
+            remove_left(parent, self._root, self._own)
         with suppress(FileNotFoundError):
             os.unlink(made, dir_fd=parent)
         return parent, made

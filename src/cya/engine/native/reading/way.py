@@ -58,6 +58,12 @@ class Way:
             self._push(name, here)
         return here
 
+    def deepest(self, names: list[bytes]) -> int:
+        """Return the descriptor of the last directory on the way to one that is there."""
+        with suppress(OSError):
+            return self.enter_old(names)
+        return self._open[-1][1] if self._open else self._root
+
     def close(self) -> None:
         """Close all."""
         self._leave(0)
