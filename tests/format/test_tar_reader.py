@@ -228,6 +228,52 @@ def test_data_are_taken_once_copied_or_skipped() -> None:
         reader.read_data(10)
 
 
+@given(
+    st.lists(st.tuples(members(), st.booleans()), max_size=6),
+    st.sampled_from([None, 1, 511, 513, 1000]),
+    st.sampled_from(sorted(FORMATS)),
+)
+def test_what_is_passed_over_leaves_the_rest_as_it_is(
+    values: list[tuple[Values, bool]], at_once: int | None, form: str
+) -> None:
+    blocks = []
+    for number, (each, is_wanted) in enumerate(values):
+        one = info(**{"type" if key == "kind" else key: value for key, value in each.items()})
+        one.size = one.size % 3000 if each["kind"] in WITH_DATA else 0
+        one.mtime %= 2**53
+        for key in ("linkname", "uname", "gname"):
+            setattr(one, key, os.fsdecode(each.get(key, b"")))
+        # In front, so that it is what the block itself says of a name that goes on in another header.
+        one.name = f"{'wanted' if is_wanted else 'other'}{number}/{os.fsdecode(each['name'])}"
+        with suppress(ValueError):  # what ustar has no room for
+            blocks.append(
+                one.tobuf(FORMATS[form], "utf-8", "surrogateescape") + b"d" * one.size + bytes(padding(one.size))
+            )
+    data = b"".join(blocks) + END
+    asked: list[bytes] = []
+
+    def passed(name: bytes) -> bool:
+        asked.append(name)
+        return not name.startswith(b"wanted")
+
+    file = io.BytesIO(data)
+    reader = TarReader(lambda size: file.read(min(size, at_once or size)), passed)
+    found = [(member, reader.read_data(1 << 24)) for member in reader]
+    everything = read(data)
+    assert found == [each for each in everything if each[0].name.startswith(b"wanted")]
+    assert set(asked) == {member.name for member, _ in everything}
+
+
+def test_of_what_is_passed_over_only_what_has_to_be_known_is_looked_at() -> None:
+    data = bytearray(tar_of(info("a", size=3000), info("b"), info("c")))
+    data[3584 + 150] ^= 1
+    with pytest.raises(TarError, match="offset 3584: the checksum"):
+        read(bytes(data))
+    assert [member.name for member in TarReader(io.BytesIO(data).read, lambda name: name != b"c")] == [b"c"]
+    with pytest.raises(TarError, match="offset 3584: the checksum"):
+        list(TarReader(io.BytesIO(data).read, lambda name: name == b"c"))
+
+
 def test_it_ends_at_the_first_zero_block_or_with_the_input() -> None:
     one = tar_of(info(size=5))[: -len(END)]
     assert len(read(one)) == len(read(one + bytes(512) + b"anything")) == 1

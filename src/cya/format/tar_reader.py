@@ -63,9 +63,9 @@ class TarReader:
     end of the tar is partly taken from it.
 
     :param read: gives up to so many bytes, and none at the end; what it raises goes through.
-    :param passed: says by its name whether a member is of no interest: such a one is not yielded, and if it has a plain
-        header nothing of it is looked at but name and size, not even the checksum. So only for a tar that is proved to
-        be what was written.
+    :param passed: says by its name whether a member is of no interest: such a one is not yielded, and of most of them
+        nothing is looked at but name and size, not even the checksum. So only for a tar that is proved to be what was
+        written.
     """
 
     def __init__(self, read: Callable[[int], bytes], passed: Callable[[bytes], bool] | None = None) -> None:
