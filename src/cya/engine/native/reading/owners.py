@@ -62,7 +62,12 @@ class Owners:
         """Return whose something should be here."""
         if self._numeric:
             return min(member.uid, _LARGEST), min(member.gid, _LARGEST)
-        return _uid(member.uname[:_LONGEST], member.uid), _gid(member.gname[:_LONGEST], member.gid)
+        return _ids(member.uname[:_LONGEST], member.gname[:_LONGEST], member.uid, member.gid)
+
+
+@lru_cache(4096)
+def _ids(owner: bytes, group: bytes, uid: int, gid: int) -> tuple[int, int]:
+    return _uid(owner, uid), _gid(group, gid)
 
 
 @lru_cache(4096)
