@@ -13,7 +13,7 @@ import pytest
 
 from cya.archive.check import hashes, look
 from cya.archive.check import run as checking
-from cya.cli.app import app
+from cya.cli.app import app_for
 from cya.cli.run import run
 from tests.archive.check_site import (
     INC_8,
@@ -365,16 +365,16 @@ def test_a_collect_that_was_killed_is_no_damage(site: Site) -> None:
 
 
 def test_the_command_names_damage_and_exits_with_13(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(app, ["check", str(site.root), "--now", NOW]) == 0
+    assert run(app_for(["check"]), ["check", str(site.root), "--now", NOW]) == 0
     assert capfd.readouterr() == ("", "")
     victim = the(site, WEEK, f"{INC_8}.vol1*")
     rewrite(victim, flip)
-    assert run(app, ["check", str(site.root), "--now", NOW]) == 13
+    assert run(app_for(["check"]), ["check", str(site.root), "--now", NOW]) == 13
     out, err = capfd.readouterr()
     assert out == ""
     assert f"cya: web1: backups/{WEEK}/files/{victim.name}: is damaged" in err
     assert "cya: web1: backups of 2012-12-08 cannot be restored; 2012-12-09 and later can" in err
-    assert run(app, ["check", str(site.root), "--json", "--now", NOW]) == 13
+    assert run(app_for(["check"]), ["check", str(site.root), "--json", "--now", NOW]) == 13
     (facts,) = json.loads(capfd.readouterr().out)
     assert facts["unrestorable"] == ["2012-12-08T00:00:00Z"]
     assert facts["findings"][0]["path"].endswith(victim.name)
@@ -383,12 +383,12 @@ def test_the_command_names_damage_and_exits_with_13(site: Site, capfd: pytest.Ca
 
 @pytest.mark.parametrize("text", ["", "soon", "1x", "-3s", "30"])
 def test_a_duration_that_cannot_be_read(site: Site, text: str) -> None:
-    assert run(app, ["check", str(site.root), "--max-duration", text]) == 2
+    assert run(app_for(["check"]), ["check", str(site.root), "--max-duration", text]) == 2
 
 
 def test_an_error_of_one_root_stops_no_other(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
     rewrite(the(site, WEEK, f"{INC_8}.vol1*"), flip)
-    assert run(app, ["check", str(site.root.parent / "web9"), str(site.root), "--now", NOW]) == 13
+    assert run(app_for(["check"]), ["check", str(site.root.parent / "web9"), str(site.root), "--now", NOW]) == 13
     err = capfd.readouterr().err
     assert "web9: not an archive root" in err
     assert "2012-12-08" in err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cya.archive.check import hashes, reading
-from cya.cli.app import app
+from cya.cli.app import app_for
 from cya.cli.check import seconds
 from cya.cli.run import run
 from tests.archive.archive_of_2012 import Root2012
@@ -157,7 +157,7 @@ def test_an_adopted_archive_gets_its_hashes_at_the_first_check(tmp_path: Path) -
         old.upload(day, volumes=2)
         old.collect(day)
     adopted = Site(old.root)
-    assert run(app, ["check", str(old.root)]) == 1  # it has not been taken over yet
+    assert run(app_for(["check"]), ["check", str(old.root)]) == 1  # it has not been taken over yet
     adopted.collect("2012-12-11")
     first = run_check(adopted)
     assert not first.damaged

@@ -8,8 +8,10 @@ import sys
 def main() -> None:
     """Run ``cya`` and exit with the code that :mod:`cya.errors` gives for what happened."""
     try:
-        from cya.cli.app import app
+        from cya.cli.app import app_for
         from cya.cli.run import run
+
+        app = app_for(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit(1)
     sys.exit(run(app))
