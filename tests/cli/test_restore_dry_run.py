@@ -9,7 +9,8 @@ import pytest
 
 from tests.e2e.conftest import Host, picture
 
-NOW = "2026-03-05T02:00:00"
+NOW = "2036-03-05T02:00:00"
+"""Later than all that is done to the files: they were not changed since."""
 
 
 @pytest.fixture
@@ -21,12 +22,13 @@ def used(newest: Host) -> Host:
     (newest.source / "etc/link").symlink_to("passwd")
     newest.init()
     newest.backup(NOW)
+    newest.environment["CYA_NOW"] = "2036-03-06T02:00:00"
     return newest
 
 
 def fates(host: Host, *words: object) -> dict[str, str]:
     found = host.json("restore", "--config", host.config, "--dry-run", *words)
-    assert found["time"] == "2026-03-05T02:00:00Z"
+    assert found["time"] == "2036-03-05T02:00:00Z"
     return {each["path"]: each["fate"] for each in found["paths"] if each["fate"] != "same"}
 
 

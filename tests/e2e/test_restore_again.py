@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +91,30 @@ def test_what_is_not_encrypted_is_not_taken_where_encryption_is_on(used: Host) -
     used.run("restore", used.place / "out", "--config", used.config, "--allow-unencrypted")
     assert (used.place / "out/evil").read_text() == "evil\n"
     used.run("restore", used.place / "before", "--config", used.config, "--time", FIRST)
+
+
+def test_what_was_changed_since_is_overwritten_whatever_its_times_say(used: Host) -> None:
+    """Somebody who has broken in changes a file, and puts its size and time as they were."""
+    time.sleep(1.1)  # a backup's time is in whole seconds
+    used.run("backup", "--config", used.config)
+    passwd = used.source / "etc/passwd"
+    before = passwd.stat()
+    time.sleep(1.1)
+    passwd.write_text("evil\n")
+    os.utime(passwd, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert passwd.stat().st_size == before.st_size
+    told = used.json("restore", "--config", used.config, "--in-place", "--overwrite", "--dry-run")
+    fates = {each["path"]: each["fate"] for each in told["paths"]}
+    assert fates["etc/passwd"] == "replaced"
+    used.run("restore", "--config", used.config, "--in-place", "--overwrite")
+    assert passwd.read_text() == "root\n"
+
+
+def test_what_was_not_changed_since_keeps_its_inode_when_it_is_overwritten(used: Host) -> None:
+    time.sleep(1.1)
+    used.run("backup", "--config", used.config)
+    (used.source / "etc/passwd").unlink()
+    before = (used.source / "letter").stat().st_ino
+    used.run("restore", "--config", used.config, "--in-place", "--overwrite")
+    assert (used.source / "etc/passwd").read_text() == "root\n"
+    assert (used.source / "letter").stat().st_ino == before

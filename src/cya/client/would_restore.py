@@ -79,6 +79,9 @@ class WouldRestore:
             # It stays in any case; with --overwrite it gets its attributes back.
             return Would(record, "replaced" if differing and self._replaces else "same", differing)
         if not differing:
+            later = pair.found.stat.st_ctime_ns >= self._found.end * 1_000_000_000
+            if self._existing == "replace" and later:
+                return Would(record, "replaced", reason="was changed since")
             return Would(record, "same")
         if not self._replaces:
             return Would(record, "kept", differing)

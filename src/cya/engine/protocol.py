@@ -102,9 +102,11 @@ class BackupJob:
 
 Existing = Literal["refuse", "keep", "replace", "resume"]
 """What happens to what is at the destination already: the restore does not begin; it stays; it is overwritten, but
-never a directory with something in it by what is none. Or a restore that was interrupted is brought to its end. When
-something is overwritten, what has type, size, owner, mode and time of what would replace it stays, whatever it holds:
-its other names and attributes, too. (An engine may replace that, too.)"""
+never a directory with something in it by what is none. Or a restore that was interrupted is brought to its end: it is
+overwritten, but for what has type, size, owner, mode and time of what would replace it.
+
+When something is overwritten, what looks so and was not changed since the backup stays, too, with its other names and
+attributes. (An engine may replace that, too.)"""
 
 
 @dataclass(frozen=True)

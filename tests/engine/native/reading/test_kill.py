@@ -106,9 +106,8 @@ def test_killed_and_run_again_over_what_is_there_it_is_right(made: History, tmp_
             assert found == truth
 
 
-@pytest.mark.parametrize("existing", ["resume", "replace"])
 def test_resumed_files_are_not_written_again_but_others_are(
-    made: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: Existing
+    made: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "_FEW", 1 << 60)
     made.restore(tmp_path)
@@ -121,7 +120,7 @@ def test_resumed_files_are_not_written_again_but_others_are(
     (tmp_path / "dir4/file4").chmod(0o600)  # another mode
     (tmp_path / "dir5/file5").unlink()  # another type
     (tmp_path / "dir5/file5").symlink_to("file6")
-    report = made.restore(tmp_path, existing=existing)
+    report = made.restore(tmp_path, existing="resume")
     assert picture(tmp_path) == made.truth[made.now]
     kept = {name for name in names if (tmp_path / name).stat().st_ino == before[name]}
     assert kept == {"dir0/file0", "large"}
@@ -129,13 +128,13 @@ def test_resumed_files_are_not_written_again_but_others_are(
     assert "as they should be" in report.notes[-1]
 
 
-def test_what_is_the_same_keeps_its_other_names_and_attributes(made: History, tmp_path: Path) -> None:
+def test_what_is_resumed_keeps_its_other_names_and_attributes(made: History, tmp_path: Path) -> None:
     made.restore(tmp_path)
     names = ["dir0/file0", "large"]
     for name in names:
         os.link(tmp_path / name, tmp_path / f"{name} too")
         os.setxattr(tmp_path / name, "user.note", b"mine")
-    made.restore(tmp_path, existing="replace")
+    made.restore(tmp_path, existing="resume")
     for name in names:
         assert os.path.samefile(tmp_path / name, tmp_path / f"{name} too")
         assert os.getxattr(tmp_path / name, "user.note") == b"mine"

@@ -46,7 +46,8 @@ class Performer:
         """
         owners = Owners(numeric=self._setting.numeric)
         setting = self._setting
-        with closing(Target(setting.target, self._work, Existing(setting.existing), owners, setting.own)) as to:
+        existing = Existing(setting.existing)
+        with closing(Target(setting.target, self._work, existing, owners, setting.own, setting.time)) as to:
             try:
                 outcome = self._outcome(task, to)
             except FileDamaged as error:

@@ -30,7 +30,7 @@ from cya.supply import Supply
 
 _FEW = 1 << 25
 """Bytes in volumes, but for the largest one, that are not worth starting processes for."""
-_EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE, "resume": Existing.REPLACE}
+_EXISTING = {"refuse": Existing.NOTHING, "keep": Existing.KEEP, "replace": Existing.REPLACE, "resume": Existing.RESUME}
 
 
 def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: Watcher | None) -> Report:
@@ -50,7 +50,7 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
         with (
             private.reading() as private_scratch,
             _working(root, destination) as work,
-            closing(Target(root, path_of(work.fd), _EXISTING[job.existing], owners, "own")) as target,
+            closing(Target(root, path_of(work.fd), _EXISTING[job.existing], owners, "own", job.time)) as target,
         ):
             restored, top = _restored(job, chain, supply, root, target, work, private_scratch, gnupg_home, watch)
         if top is not None:  # only now: the working directory had to be removed from it
@@ -102,6 +102,7 @@ def _restored(
         channel=-1,
         wanted=wanted,
         existing=_EXISTING[job.existing],
+        time=job.time,
         numeric=job.numeric_owner,
         passphrase=passphrase.encode("utf-8", "surrogateescape") if passphrase is not None else None,
         gnupg_home=os.fsencode(gnupg_home) if gnupg_home else None,

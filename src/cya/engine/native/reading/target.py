@@ -46,7 +46,10 @@ class Existing(IntEnum):
     """There is nothing: what has a name is in the way."""
     KEEP = 1
     REPLACE = 2
-    """What is there as it should be stays, with its other names and attributes; all else makes way."""
+    """What looks as it should and was not changed since the backup stays, with its other names and attributes; all else
+    makes way: size and times can be put back by whoever has changed the content, the change time cannot."""
+    RESUME = 3
+    """What looks as it should stays: an interrupted restore has brought it there. All else makes way."""
 
 
 class Kept(OSError):
@@ -67,15 +70,20 @@ class Target:
     :ivar kept: number of things that were there and stay.
     """
 
-    def __init__(self, root: int, work: Path, existing: Existing, owners: Owners, own: str) -> None:
+    def __init__(
+        self, root: int, work: Path, existing: Existing, owners: Owners, own: str, unchanged_since: int = 0
+    ) -> None:
         """Take note of where things go.
 
         :param root: descriptor of the destination.
         :param work: the working directory, on the destination's file system.
         :param own: a word for the names of temporary files, of this process only.
+        :param unchanged_since: the time of the backup, in seconds since the epoch.
         """
         self._root, self._existing, self.owners = root, existing, owners
-        self.way = Way(root, replace=existing is Existing.REPLACE)
+        self._unchanged_since = unchanged_since * 1_000_000_000
+        self._replaces = existing in (Existing.REPLACE, Existing.RESUME)
+        self.way = Way(root, replace=self._replaces)
         self._own = own.encode()
         self._work_path, self._work, self._device = work, -1, -1
         self._owner: tuple[int, int] | None = None  # of what is made in the working directory
@@ -238,10 +246,16 @@ class Target:
         with suppress(FileNotFoundError):
             if self._existing is Existing.KEEP:
                 os.stat(name, dir_fd=parent, follow_symlinks=False)
-            elif not is_done(name, parent, member, size, self.owners):
+            elif self._makes_way(parent, name, member, size):
                 return
             self.kept += 1
             raise Kept(errno.EEXIST, "something is there already")
+
+    def _makes_way(self, parent: int, name: bytes, member: Member, size: int) -> bool:
+        changed = os.stat(name, dir_fd=parent, follow_symlinks=False).st_ctime_ns
+        if self._existing is Existing.REPLACE and changed >= self._unchanged_since:
+            return True
+        return not is_done(name, parent, member, size, self.owners)
 
     def _take_place(self, directory: int, made: bytes, key: bytes, member: Member) -> None:
         parent, name = self._parent(key)
@@ -251,7 +265,7 @@ class Target:
             else:
                 os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
         except IsADirectoryError:
-            if self._existing is not Existing.REPLACE:
+            if not self._replaces:
                 raise
             os.rmdir(name, dir_fd=parent)  # one with something in it is never removed
             os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)

@@ -120,6 +120,7 @@ class Setting(msgspec.Struct, frozen=True):
     :ivar own: a word of its own.
     :ivar channel: descriptor by which it is told, and answers.
     :ivar wanted: keys; none for everything.
+    :ivar time: of the backup, in seconds since the epoch.
     :ivar temporary: a private directory, for gpg.
     """
 
@@ -129,6 +130,7 @@ class Setting(msgspec.Struct, frozen=True):
     channel: int
     wanted: list[bytes]
     existing: int
+    time: int
     numeric: bool
     passphrase: bytes | None
     gnupg_home: bytes | None
