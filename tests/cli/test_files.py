@@ -117,11 +117,12 @@ def test_with_the_archive_elsewhere_the_cache_tells_of_the_newest_chain(newest: 
     (newest.source / "file").write_text("x")
     newest.init()
     newest.backup("2019-12-21")
-    text = newest.config.read_text().replace(f'archive = "{newest.root}"', 'archive = "sftp://web1@192.0.2.1:2222"')
-    newest.config.write_text(text)
+    text = newest.config.read_text().replace(f'archive = "{newest.root}"', 'archive = "sftp://web1@localhost:1"')
+    assert "sftp://" in text
+    newest.config.write_text(text.replace("[sftp]\n", "[sftp]\ngive_up_after = 0\n"))
     ran = newest.run("files", "--config", newest.config)
     assert "file" in ran.stdout
-    assert "another machine" in ran.stderr
+    assert "as the engine keeps it here" in ran.stderr
     for path in newest.cache.glob("archive-dir/*/*"):
         path.unlink()
-    assert "make a backup first" in newest.run("files", "--config", newest.config, status=2).stderr
+    assert "no connection" in newest.run("files", "--config", newest.config, status=1).stderr
