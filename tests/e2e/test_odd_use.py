@@ -176,7 +176,7 @@ def test_an_interrupted_restore_says_what_it_means(newest: Host) -> None:
     running.terminate()
     _, message = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert "go on with --resume" in message
+    assert "is not whole; to go on, run the same with --resume --time 2019-12-28T00:00:00Z" in message
 
 
 def test_a_backup_from_a_leftover_next_of_long_ago_lies_where_it_belongs(plain: Host) -> None:
