@@ -202,7 +202,8 @@ def test_with_the_archive_out_of_reach_the_cache_is_looked_into(client: SftpHost
     assert "as the engine keeps it here" in ran.stderr
 
 
-def test_a_connection_that_breaks_costs_what_was_on_its_way(client: SftpHost) -> None:
+def restoring_slowly(client: SftpHost) -> subprocess.Popen[str]:
+    """Begin to restore a loan over a slow line; return when the second volume is on its way."""
     (client.source / "more").write_bytes(random.Random(4).randbytes(6 << 20))
     client.backup("2026-03-09T02:00:00")
     assert client.collect("2026-03-09T03:00:00").committed
@@ -211,25 +212,23 @@ def test_a_connection_that_breaks_costs_what_was_on_its_way(client: SftpHost) ->
     client.config.write_text(text.replace("[sftp]\n", "[sftp]\nrate_limit = 3000\n"))
     running = client.run_in_background("restore", client.place / "there", "--config", client.config)
     until(lambda: list((client.cache / "sftp").glob("lent-*/*.vol2.*")), running)
+    client.config.write_text(text)
+    return running
+
+
+def test_a_connection_that_breaks_costs_what_was_on_its_way(client: SftpHost) -> None:
+    running = restoring_slowly(client)
     assert end_sessions(client.user)
     client.ended(running)
     assert picture(client.place / "there") == picture(client.source)
 
 
 def test_a_loan_that_is_taken_back_in_the_middle_is_told_and_can_be_gone_on_with(client: SftpHost) -> None:
-    (client.source / "more").write_bytes(random.Random(4).randbytes(6 << 20))
-    client.backup("2026-03-09T02:00:00")
-    assert client.collect("2026-03-09T03:00:00").committed
-    lent(client, "2026-03-09T12:00:00", "2026-03-09T12:00:00")
-    text = client.config.read_text()
-    client.config.write_text(text.replace("[sftp]\n", "[sftp]\nrate_limit = 3000\n"))
-    running = client.run_in_background("restore", client.place / "there", "--config", client.config)
-    until(lambda: list((client.cache / "sftp").glob("lent-*/*.vol2.*")), running)
+    running = restoring_slowly(client)
     return_loan(client.root, at("2026-03-09T12:30:00"))
     said = client.ended(running, status=1)
     assert "the loan is there no more" in said
     assert "--resume" in said
-    client.config.write_text(text)
     lent(client, "2026-03-09T12:00:00", "2026-03-09T13:00:00")
     client.run("restore", client.place / "there", "--config", client.config, "--resume")
     assert picture(client.place / "there") == picture(client.source)
