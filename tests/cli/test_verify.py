@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def flip(path: Path, at: int) -> None:
     os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
 
 
+def second_is_over() -> None:
+    """What was made until now was made before a backup that begins now: its time is in whole seconds."""
+    time.sleep(1 - time.time() % 1)
+
+
 def verify(host: Host, *words: object, status: int, **options: Any) -> dict[str, Any]:
     found = host.json("verify", "--config", host.config, *words, status=status, **options)
     assert isinstance(found, dict)
@@ -142,6 +148,7 @@ def test_a_rotten_bit_in_the_source_is_told_from_a_change(newest: Host, tmp_path
         (disk / "rots").write_bytes(content)
         (disk / "changes").write_bytes(content[::-1])
         newest.config.write_text(newest.config.read_text().replace(f'"{newest.source}"', f'"{disk}"'))
+        second_is_over()
         newest.run("backup", "--config", newest.config)
         newest.run("verify", "--config", newest.config)
     image = disk.with_suffix(".img")

@@ -50,6 +50,7 @@ def live(client: SftpHost, host: str = "localhost") -> None:
     for number, day in enumerate(("2026-03-05", "2026-03-06", "2026-03-08")):
         days.live(client.source, number)
         client.was[day] = picture(client.source)
+        client.collect(f"{day}T01:00:00")  # a new week is prepared for
         client.backup(f"{day}T02:00:00")
         client.collect(f"{day}T03:00:00")
 
@@ -178,7 +179,7 @@ def test_the_list_tells_what_is_lent_and_with_an_index_all_that_there_is(client:
     ]
     assert found[0]["levels"][0] == "week"
     text = client.run("list", "--config", client.config).stdout
-    assert "2026-03-10 03:00:00" in text
+    assert "2026-03-10T03:00:00+00:00" in text
     assert "index = true" not in text
 
 
