@@ -12,6 +12,7 @@ import typer
 from cya import clock
 from cya.cli import listing, options, output
 from cya.cli import source as sources
+from cya.cli.looking import opened
 from cya.client import diff as client
 from cya.client import signatures
 from cya.client.chosen import Chosen
@@ -46,7 +47,7 @@ def diff(
     moment = options.moment(now)
     times = [clock.parse(each, moment, end_of_day=True) for each in (first, second)]
     settings = client_config.load(config) if config is not None else None
-    with sources.opened(settings, source, passphrase_file) as place:
+    with opened(settings, source, passphrase_file) as place:
         chosen = Chosen(paths or [], place.origin)
         old, new = (signatures.find(place.catalog, time) for time in times)
         counts: Counter[str] = Counter()

@@ -17,6 +17,7 @@ import typer
 from cya import clock
 from cya.cli import options, output
 from cya.cli import source as sources
+from cya.cli.looking import opened
 from cya.cli.progress import bar
 from cya.cli.run import interrupted_means
 from cya.client import drill as client
@@ -119,7 +120,7 @@ def _opened(settings: ClientConfig | None, given: str | None, passphrase_file: P
     """Find the backups, and what restores them."""
     place = sources.place_of(settings, given)
     keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
-    with sources.opened(settings, given, passphrase_file) as source:
+    with opened(settings, given, passphrase_file) as source:
         work = private_cache(settings) if settings is not None else source.work
         with restorable.opened(place, settings, work) as found:
             yield Tools(source, found, (lambda own: engine_of(settings) if settings is not None else reader(own)), keys)

@@ -10,6 +10,7 @@ import typer
 from cya import clock
 from cya.cli import listing, options, output
 from cya.cli import source as sources
+from cya.cli.looking import opened
 from cya.client import signatures
 from cya.client.chosen import Chosen
 from cya.client.signatures import Source, Way
@@ -44,7 +45,7 @@ def files(
     """
     until = clock.parse(time, options.moment(now), end_of_day=True)
     settings = client_config.load(config) if config is not None else None
-    with sources.opened(settings, source, passphrase_file) as place:
+    with opened(settings, source, passphrase_file) as place:
         chosen = Chosen(paths or [], place.origin)
         found = signatures.find(place.catalog, until)
         records = _listed(place, found, chosen, depth)

@@ -11,6 +11,7 @@ import typer
 from cya import clock
 from cya.cli import listing, options, output
 from cya.cli import source as sources
+from cya.cli.looking import opened
 from cya.client.find import Search, Version
 from cya.client.globs import Globs
 from cya.config import client as client_config
@@ -46,7 +47,7 @@ def find(
     options.moment(now)
     settings = client_config.load(config) if config is not None else None
     globs = Globs(patterns, settings.source if settings is not None else None, ignore_case=ignore_case)
-    with sources.opened(settings, source, passphrase_file) as place:
+    with opened(settings, source, passphrase_file) as place:
         search = Search(place, globs.match)
         found = 0
 

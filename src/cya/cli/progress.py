@@ -1,13 +1,11 @@
-"""A progress bar on a terminal; nothing where nobody looks on."""
+"""A progress bar on a terminal; nothing where nobody looks on, and then nothing is loaded for it, either."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cya.cli import output
 from cya.engine import protocol
@@ -31,10 +29,13 @@ def told(state: protocol.Progress, speed: float | None) -> str:
 @contextmanager
 def bar(title: str, *, shown: bool) -> Iterator[protocol.Watcher | None]:
     """Show a bar on stderr while the block runs, if that is a terminal; yield what engines report to."""
-    console = Console(stderr=True)
-    if not shown or not console.is_terminal:
+    if not shown or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[far]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task(title, total=None, far="")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cya import clock
-from cya.cli import options, output, restore_dry_run
+from cya.cli import options, output
 from cya.cli import source as sources
 from cya.cli.progress import bar
 from cya.cli.run import interrupted_means
@@ -89,8 +89,10 @@ def restore(
     chosen = _existing(keep=keep, overwrite=overwrite, resume=resume)
     destination, existing = _destination(destination, settings, chosen, in_place=in_place)
     if dry_run:
+        from cya.cli import looking, restore_dry_run
+
         client.check_destination(destination, existing)
-        with sources.opened(settings, source, passphrase_file) as known:
+        with looking.opened(settings, source, passphrase_file) as known:
             return restore_dry_run.dry_run(known, until, destination, path or [], existing, json=json)
     place = sources.place_of(settings, source)
     origin = settings.source if settings is not None else None

@@ -14,6 +14,7 @@ import typer
 from cya import clock
 from cya.cli import options, output
 from cya.cli import source as sources
+from cya.cli.looking import opened
 from cya.cli.progress import bar
 from cya.client import sample as samples
 from cya.client import settings as client_settings
@@ -77,7 +78,7 @@ def verify(
     tree = _tree(settings, against)
     drawn = Sample(samples.share(sample), seed if seed is not None else secrets.randbelow(2**32))
     with ExitStack() as stack:
-        place = stack.enter_context(sources.opened(settings, source, passphrase_file))
+        place = stack.enter_context(opened(settings, source, passphrase_file))
         found = signatures.find(place.catalog, until)
         chosen = Chosen(paths or [], place.origin)
         job = Verification(place, found, tree, chosen, drawn)

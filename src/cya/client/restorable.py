@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cya import catalog
 from cya.catalog import Backup, Catalog
-from cya.client import lent
 from cya.client.engines import reader
-from cya.client.lent import Lending
 from cya.client.places import sftp_home
 from cya.client.restore import restore
 from cya.config.address import SftpAddress
 from cya.config.client import ClientConfig
 from cya.engine.protocol import Encryption, Engine, Report
+
+if TYPE_CHECKING:
+    from cya.client.lent import Lending
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def opened(place: Path | SftpAddress, settings: ClientConfig | None, scratch: Pa
     if isinstance(place, Path):
         yield Restorable(catalog.read(place))
         return
+    from cya.client import lent
+
     home = sftp_home(settings) if settings is not None else scratch / "sftp"
     with lent.opened(lent.account_of(settings, place, home)) as lending:
         lending.check()

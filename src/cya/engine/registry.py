@@ -1,12 +1,10 @@
-"""Engines by the name that stands in a config."""
+"""Engines by the name that stands in a config. Only the one that is asked for is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from cya.engine.duplicity import Duplicity
-from cya.engine.native.native import Native
 from cya.engine.protocol import Engine
 from cya.errors import ConfigError
 
@@ -14,11 +12,15 @@ Maker = Callable[[Path, "Path | None", "str | None"], Engine]
 
 
 def _duplicity(cache: Path, gnupg_home: Path | None, program: str | None) -> Engine:
+    from cya.engine.duplicity import Duplicity
+
     return Duplicity(program, cache, gnupg_home)
 
 
 def _native(cache: Path, gnupg_home: Path | None, program: str | None) -> Engine:
-    return Native(Duplicity(program, cache, gnupg_home), cache, gnupg_home)
+    from cya.engine.native.native import Native
+
+    return Native(program, cache, gnupg_home)
 
 
 _MAKERS: dict[str, Maker] = {"native": _native, "duplicity": _duplicity}

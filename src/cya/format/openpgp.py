@@ -34,11 +34,12 @@ SALT_SIZE = 8
 PREFIX_SIZE = 16
 PART = 1 << 18
 """Bytes of each partial length."""
+PARTIAL = bytes([0xE0 | (PART.bit_length() - 1)])
+"""What stands before each part but the last one."""
 
 Write = Callable[[bytes | memoryview], object]
 
 _AES_256, _SHA_256, _ITERATED_AND_SALTED = 9, 8, 3
-_PARTIAL = bytes([0xE0 | (PART.bit_length() - 1)])
 _DETECTION = b"\xd3\x14"
 _DETECTION_SIZE = len(_DETECTION) + 20
 
@@ -46,6 +47,14 @@ _LITERAL = b"\xafb\x00\x00\x00\x00\x00"
 # A stored block: its length and the complement of that, then the bytes as they are.
 _STORED = b"\0" + len(_LITERAL).to_bytes(2, "little") + (0xFFFF ^ len(_LITERAL)).to_bytes(2, "little")
 _OPENING = b"\xa3\x01" + _STORED + _LITERAL
+
+SESSION_KEY = bytes([0xC3, 4 + SALT_SIZE + 1, 4, _AES_256, _ITERATED_AND_SALTED, _SHA_256])
+"""How each message begins; salt and count follow."""
+OPENING_SIZE = len(SESSION_KEY) + SALT_SIZE + 2
+"""Bytes before the first length."""
+DEFLATED_AT = 1 + PREFIX_SIZE + 2 + len(_OPENING)
+"""Bytes of the encrypted packet before what is given to :meth:`Message.write_deflated`, without the lengths."""
+
 _CLOSING = b"\x03\x00"  # an empty block by the fixed codes, marked as the last one
 
 
@@ -123,7 +132,7 @@ class Message:
     :ivar closing_size: :meth:`close` makes ``size`` grow by that many bytes at most.
     """
 
-    closing_size = len(_CLOSING) + _DETECTION_SIZE + len(_PARTIAL) + 5
+    closing_size = len(_CLOSING) + _DETECTION_SIZE + len(PARTIAL) + 5
 
     def __init__(self, key: SessionKey, write: Write, random_prefix: bytes | None = None) -> None:
         """Begin a message.
@@ -137,9 +146,9 @@ class Message:
         self._write: Write | None = write
         self._encryptor = Cipher(AES(key.key), CFB(bytes(16))).encryptor()
         self._digest = hashlib.sha1(usedforsecurity=False)
-        self._part = memoryview(bytearray(len(_PARTIAL) + PART))
-        self._part[: len(_PARTIAL)] = _PARTIAL
-        self._body = self._part[len(_PARTIAL) :]
+        self._part = memoryview(bytearray(len(PARTIAL) + PART))
+        self._part[: len(PARTIAL)] = PARTIAL
+        self._body = self._part[len(PARTIAL) :]
         self._body[0] = 1  # the version, which is not encrypted
         self._filled = 1
         opening = _session_key_packet(key) + b"\xd2"
@@ -177,7 +186,7 @@ class Message:
             if self._filled == PART:
                 _open(self._write)(self._part)
                 self._filled = 0
-                self.size += len(_PARTIAL)
+                self.size += len(PARTIAL)
             some = data[done : done + PART - self._filled]
             self._digest.update(some)
             self._encryptor.update_into(some, self._body[self._filled : self._filled + len(some)])
@@ -193,8 +202,7 @@ def _open(write: Write | None) -> Write:
 
 
 def _session_key_packet(key: SessionKey) -> bytes:
-    body = bytes([4, _AES_256, _ITERATED_AND_SALTED, _SHA_256]) + key.salt + bytes([key.count_byte])
-    return bytes([0xC3, len(body)]) + body
+    return SESSION_KEY + key.salt + bytes([key.count_byte])
 
 
 def _length(size: int) -> bytes:

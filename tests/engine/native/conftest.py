@@ -31,7 +31,7 @@ class Lab:
 
     @property
     def engine(self) -> Native:
-        return Native(Duplicity(str(stock.program("3")), self.cache, self.home), self.cache, self.home)
+        return Native(str(stock.program("3")), self.cache, self.home)
 
     def backup(self, **changes: object) -> Report:
         """Make the next increment."""

@@ -139,12 +139,11 @@ def test_entries_out_of_order_are_refused(used: Lab) -> None:
 BOMB = """
 import sys
 from pathlib import Path
-from cya.engine.duplicity import Duplicity
 from cya.engine.native.native import Native
 from cya.engine.protocol import BackupJob, Encryption
 from cya.errors import CyaError
 source, target, cache = map(Path, sys.argv[1:4])
-engine = Native(Duplicity(None, cache), cache)
+engine = Native(None, cache)
 try:
     engine.backup(BackupJob(source, target, int(sys.argv[4]), Encryption(), volume_size=1))
 except CyaError as error:

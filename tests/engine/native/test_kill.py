@@ -20,11 +20,10 @@ from tests.engine.native.conftest import Lab
 RUN = """
 import sys
 from pathlib import Path
-from cya.engine.duplicity import Duplicity
 from cya.engine.native.native import Native
 from cya.engine.protocol import BackupJob, Encryption
 source, target, cache = map(Path, sys.argv[1:4])
-engine = Native(Duplicity(None, cache), cache)
+engine = Native(None, cache)
 print("begin", flush=True)
 engine.backup(BackupJob(source, target, int(sys.argv[4]), Encryption("secret"), volume_size=1))
 """

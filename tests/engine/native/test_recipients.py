@@ -28,8 +28,8 @@ class Client:
         self.truth: dict[int, object] = {}
 
     def engine(self, kind: str, home: Path | None = None) -> Engine:
-        stock = Duplicity(self.program, self.cache, home or self.keys.public_only)
-        return Native(stock, self.cache, home or self.keys.public_only) if kind == "native" else stock
+        made = Native if kind == "native" else Duplicity
+        return made(str(self.program), self.cache, home or self.keys.public_only)
 
     def backup(self, kind: str, now: int, *, home: Path | None = None, full: bool = False) -> str | None:
         (self.job.source / "hello").write_text(f"as of {now}")

@@ -19,8 +19,7 @@ __all__ = ["keys"]
 
 
 def engine(kind: str, program: Path, cache: Path, home: Path) -> Engine:
-    stock = Duplicity(program, cache, home)
-    return Native(stock, cache, home) if kind == "native" else stock
+    return (Native if kind == "native" else Duplicity)(str(program), cache, home)
 
 
 @pytest.mark.parametrize("order", [("native", "stock", "native")])

@@ -34,7 +34,10 @@ class Sealed(ABC):
     """A file that is being written.
 
     :ivar path: its place; it must not be there yet.
+    :ivar takes_index: whether a part of it can be read without all before it.
     """
+
+    takes_index = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -92,6 +95,8 @@ class Zipped(Sealed):
 
 class Symmetric(Sealed):
     """An OpenPGP message to a passphrase."""
+
+    takes_index = True
 
     def __init__(self, path: Path, key: openpgp.SessionKey) -> None:
         super().__init__(path)

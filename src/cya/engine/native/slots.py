@@ -55,7 +55,8 @@ class Slots:
         entries, signatures = packed.entries, packed.signatures
         message = marshal.dumps(
             (
-                *(entries.length, entries.crc, signatures.length, signatures.crc),
+                (entries.length, entries.crc, entries.digest),
+                (signatures.length, signatures.crc),
                 [tuple(outcome) for outcome in packed.outcomes],
                 packed.damaged,
             )
@@ -72,11 +73,11 @@ class Slots:
         """Return what a unit became; the parts stay where they are, until the slot is used again."""
         base = slot * self._size
         _, first, second = _LENGTHS.unpack_from(self._view, base)
-        entries_length, entries_crc, signatures_length, signatures_crc, outcomes, damaged = self._message(slot)
+        entries, signatures, outcomes, damaged = self._message(slot)
         start = base + _LENGTHS.size + MESSAGE
         return Packed(
-            Part(self._view[start : start + first], entries_length, entries_crc),
-            Part(self._view[start + first : start + first + second], signatures_length, signatures_crc),
+            Part(self._view[start : start + first], *entries),
+            Part(self._view[start + first : start + first + second], *signatures),
             [Outcome(*outcome) for outcome in outcomes],
             damaged,
         )

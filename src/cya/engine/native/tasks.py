@@ -113,11 +113,13 @@ class Part(NamedTuple):
 
     :ivar length: before deflating.
     :ivar crc: CRC-32 before deflating.
+    :ivar digest: SHA-256 of what is deflated; empty where nobody asks for it.
     """
 
     deflated: bytes | memoryview
     length: int
     crc: int
+    digest: bytes = b""
 
 
 class Packed(NamedTuple):

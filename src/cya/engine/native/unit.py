@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import mmap
 import os
 
@@ -83,8 +84,9 @@ class Unit:
         self.signed += len(header) + len(content) + len(missing)
 
     def entries_part(self) -> Part:
-        """Deflate the piece of the difftar."""
-        return self.part(self._view[: self.end])
+        """Deflate the piece of the difftar, and hash it: see :mod:`cya.format.volume_index`."""
+        part = self.part(self._view[: self.end])
+        return part._replace(digest=hashlib.sha256(part.deflated).digest()) if part.length else part
 
     def signatures_part(self) -> Part:
         """Deflate the piece of the sigtar."""

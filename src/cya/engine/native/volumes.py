@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from cya.engine.native.indexing import Indexing
 from cya.engine.native.sealing import END_OF_TAR, Sealed, Sealer
 from cya.engine.native.tasks import Part
 from cya.format import names
@@ -46,6 +47,7 @@ class Volumes:
         self._directory, self._name, self._sealer, self._limit = directory, name, sealer, limit
         self._spool, self._waiting = spool, waiting
         self._open: Sealed | None = None
+        self._index: Indexing
         self._first = self._last = Place(b".", None)
         self._syncing: list[threading.Thread] = []
         self._written = 0
@@ -62,18 +64,23 @@ class Volumes:
         :param first: its first entry.
         :param last: its last entry.
         """
-        if self._open is not None and self._open.final_size + len(part.deflated) + _END > self._limit:
-            self._close()
+        if self._open is not None:
+            closing = _END + self._index.room(key_of(first))
+            if self._open.final_size + len(part.deflated) + closing > self._limit:
+                self._close()
         if self._open is None:
             self._open = self._sealer(self._path())
+            self._index = Indexing(self._open)
             self._first = first
         self._open.write(part)
+        self._index.add(key_of(first), part)
         self._last = last
 
     def finish(self) -> None:
         """Close the last volume. An increment without an entry has one, too, that is empty."""
         if self._open is None and not self.infos:
             self._open = self._sealer(self._path())
+            self._index = Indexing(self._open)
             self._first = self._last = Place(b".", None)
         if self._open is not None:
             self._close()
@@ -98,13 +105,14 @@ class Volumes:
             return
         try:
             volume.write(END_OF_TAR)
+            index = self._index.write()
             digest = volume.close()
         except BaseException:
             volume.abandon()
             raise
         self._written += volume.path.stat().st_size
         (start, start_piece), (end, end_piece) = self._first, self._last
-        self.infos.append(VolumeInfo(len(self.infos) + 1, start, start_piece, end, end_piece, {"SHA1": digest}))
+        self.infos.append(VolumeInfo(len(self.infos) + 1, start, start_piece, end, end_piece, {"SHA1": digest} | index))
         if self._spool is None:
             # To the disk while the next volumes are made; whether it got there is asked once more at the end.
             thread = threading.Thread(target=_sync, args=(volume.path,))
@@ -115,6 +123,11 @@ class Volumes:
         volume.path.unlink()
         while not self._spool.has_room(_PATIENCE):
             self._waiting()
+
+
+def key_of(place: Place) -> bytes:
+    """Return the key of an entry: its path's components, joined by zero bytes."""
+    return place.path.replace(b"/", b"\0") if place.path != b"." else b""
 
 
 _END = len(END_OF_TAR.deflated) + 64

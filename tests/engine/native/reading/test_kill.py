@@ -22,13 +22,12 @@ from tests.engine.native.trees import picture
 RUN = """
 import sys
 from pathlib import Path
-from cya.engine.duplicity import Duplicity
 from cya.engine.native.native import Native
 from cya.engine.native.reading import reader
 from cya.engine.protocol import Encryption, RestoreJob
 reader._FEW = int(sys.argv[5])
 source, destination, cache = map(Path, sys.argv[1:4])
-engine = Native(Duplicity(None, cache), cache)
+engine = Native(None, cache)
 print("begin", flush=True)
 engine.restore(RestoreJob(source, destination, int(sys.argv[4]), Encryption("correct horse"), existing=sys.argv[6]))
 """

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cya.engine.duplicity import Duplicity
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.native import Native
 from cya.engine.native.reading import histories, sorting
@@ -173,10 +172,9 @@ def test_records_are_the_same_after_a_file(used: Lab, work: Path) -> None:
 def test_with_public_keys_gpg_is_asked_also_when_the_reading_is_stopped(keys: Keys, lab: Lab, work: Path) -> None:
     (lab.source / "file").write_text("content")
     (lab.source / "large").write_bytes(random.Random(1).randbytes(3_000_000))
-    stock = Duplicity(None, lab.cache, keys.public_only)
     job = BackupJob(lab.source, lab.target, 0, Encryption(recipients=(keys.recipient,)), volume_size=1)
     for now in (1000, 2000):
-        Native(stock, lab.cache, keys.public_only).backup(BackupJob(job.source, job.target, now, job.encryption))
+        Native(None, lab.cache, keys.public_only).backup(BackupJob(job.source, job.target, now, job.encryption))
     reader = opener(work, "key secret", keys.with_secret)
     assert [record.path for record in in_force(sigtars(lab.target), reader, work)] == [b".", b"file", b"large"]
     stopped = in_force(sigtars(lab.target), reader, work)

@@ -11,7 +11,16 @@ _AT_ONCE = 1 << 18
 _MOST = 1 << 26
 """Bytes without the list of files: some 200,000 volumes."""
 _LIST = re.compile(rb"^Filelist [0-9]+\n", re.M)
-_AFTER = re.compile(rb"^(?! )", re.M)
+_AFTER = re.compile(rb"\n(?! )")
+"""The end of the last line of a list; it is looked for by its first byte, which is fast."""
+
+
+def _end_of_list(text: bytes) -> int | None:
+    """Return where whole lines of a list end and others begin; None where all are of the list."""
+    if not text.startswith(b" "):
+        return 0
+    found = _AFTER.search(text)
+    return found.end() if found is not None and found.end() < len(text) else None
 
 
 def volumes_of(read: Read) -> Manifest:
@@ -28,15 +37,15 @@ def volumes_of(read: Read) -> Manifest:
         cut = text.rfind(b"\n") + 1 if data else len(text)
         text, waiting = text[:cut], text[cut:]
         while text:
-            found = (_AFTER if within else _LIST).search(text)
-            if found is not None and within and found.start() == len(text):
-                found = None
-            if not within:
-                part = text[: found.start()] if found else text
-                kept.append(part)
-                size += len(part)
-            text = text[found.end() :] if found else b""
-            within = within != (found is not None)
+            if within:
+                after = _end_of_list(text)
+                within, text = after is None, text[after:] if after is not None else b""
+                continue
+            found = _LIST.search(text)
+            part = text[: found.start()] if found else text
+            kept.append(part)
+            size += len(part)
+            within, text = found is not None, text[found.end() :] if found else b""
         if size > _MOST or len(waiting) > _MOST:
             raise FileDamaged("it does not end")
         if not data:

@@ -78,7 +78,7 @@ class Opener:
 
     @contextmanager
     def _message(self, path: Path, read: Read) -> Iterator[Read]:
-        pieces = gathered(decrypted(read, self._key), _LEAST)
+        pieces = gathered(decrypted(read, self.key), _LEAST)
         try:
             first = bytes(next(pieces, b""))
         except WrongPassphrase:
@@ -111,7 +111,11 @@ class Opener:
         except (IntegrityError, EngineError) as error:
             raise FileDamaged(f"gpg says: {error}") from None
 
-    def _key(self, how: StringToKey, size: int) -> bytes:
+    def key(self, how: StringToKey, size: int) -> bytes:
+        """Return the key of so many bytes that the passphrase makes.
+
+        :raises DecryptionFailed: when there is no passphrase.
+        """
         if self._passphrase is None:
             raise DecryptionFailed("a passphrase is needed; give it with --passphrase-file")
         key = self._keys.get((how, size))

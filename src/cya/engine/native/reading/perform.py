@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from cya.engine.native.gpg import Gpg
-from cya.engine.native.reading import assemble, extract, salvage, scan_volume, tasks
+from cya.engine.native.reading import assemble, extract, indexed, salvage, scan_volume, tasks
 from cya.engine.native.reading.actions import Actions
 from cya.engine.native.reading.opening import FileDamaged, Opener, digest_of
 from cya.engine.native.reading.outcome import Outcome, shortened
@@ -66,15 +66,22 @@ class Performer:
         path = Path(os.fsdecode(task.path))
         if isinstance(task, tasks.Missing):
             return self._missing(task, path, target)
-        proved = isinstance(task, tasks.Extract) and task.proved
+        with indexed.opened(path, self._opener, task.index, self._wanted.keys) as some:
+            if some is not None:
+                return self._read(task, Entries(some, self._wanted, proved=True), target)
+        # Of what has an index, only what is wanted of it may have been proved before.
+        whole = task.index is None or not self._wanted.keys
+        proved = isinstance(task, tasks.Extract) and task.proved and whole
         if not proved:
             self._prove(path, task.digest)
         with self._opener.opened(path) as read:
-            entries = Entries(read, self._wanted, proved=proved or task.digest is not None)
-            if isinstance(task, tasks.Scan):
-                return scan_volume.scan(entries, self._work, task.label, self._tick)
-            actions = actions_of(self._run(task.actions), task.increment)
-            return self._extract(task.increment, task.label, actions, target).extract(entries, self._tick)
+            return self._read(task, Entries(read, self._wanted, proved=proved or task.digest is not None), target)
+
+    def _read(self, task: tasks.Scan | tasks.Extract, entries: Entries, target: Target) -> Outcome:
+        if isinstance(task, tasks.Scan):
+            return scan_volume.scan(entries, self._work, task.label, self._tick)
+        actions = actions_of(self._run(task.actions), task.increment)
+        return self._extract(task.increment, task.label, actions, target).extract(entries, self._tick)
 
     def _extract(self, increment: int, label: str, actions: Actions, target: Target) -> extract.Extract:
         return extract.Extract(increment, label, actions, self._wanted, target, self._work)

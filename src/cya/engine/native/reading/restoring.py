@@ -150,7 +150,9 @@ class Restoring:
             if self._is_scanned(volume):
                 path = yield from self._path(volume)
                 if path is not None:
-                    yield tasks.Scan(label=volume.label, path=os.fsencode(path), digest=volume.digest)
+                    yield tasks.Scan(
+                        label=volume.label, path=os.fsencode(path), digest=volume.digest, index=volume.index
+                    )
 
     def _extract(self) -> None:
         """Bring to the destination what counts; what has to be put together to the working directory."""
@@ -190,6 +192,7 @@ class Restoring:
                     label=volume.label,
                     path=os.fsencode(path),
                     digest=volume.digest,
+                    index=volume.index,
                     increment=volume.increment,
                     actions=run.name if run is not None else None,
                     proved=volume in self._scanned,

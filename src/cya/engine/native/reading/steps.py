@@ -9,8 +9,9 @@ from itertools import zip_longest
 from cya.engine.native.reading.manifests import volumes_of
 from cya.engine.native.reading.opening import HASHES, FileDamaged, Opener
 from cya.errors import DecryptionFailed
-from cya.format import names
+from cya.format import names, volume_index
 from cya.format.collection import FileSet
+from cya.format.volume_index import Place
 from cya.format.volume_info import VolumeInfo, components
 from cya.supply import Supply
 
@@ -25,6 +26,7 @@ class Volume:
         volumes of an increment leave no key out, whatever the manifest says.
     :ivar before: key of the next volume's first entry, where known.
     :ivar digest: algorithm and hexadecimal digits, where known.
+    :ivar index: where its index is, if it has one.
     """
 
     increment: int
@@ -34,6 +36,7 @@ class Volume:
     last: bytes | None = None
     digest: tuple[str, str] | None = None
     before: bytes | None = None
+    index: Place | None = None
 
     @property
     def label(self) -> str:
@@ -112,7 +115,8 @@ def _tiled(volumes: Sequence[Volume]) -> Iterator[Volume]:
 def _volume(increment: int, files: FileSet, info: VolumeInfo) -> Volume:
     name = files.volumes.get(info.number) or names.volume(files.start, files.end, info.number, _suffix(files))
     digest = max(info.hashes.items(), key=lambda found: (found[0].lower() in HASHES, found[0]), default=None)
-    return Volume(increment, info.number, name, _key(info.start), _key(info.end), digest)
+    index = volume_index.parse_place(info.hashes.get(volume_index.NAME, ""))
+    return Volume(increment, info.number, name, _key(info.start), _key(info.end), digest, index=index)
 
 
 def _key(path: bytes) -> bytes:

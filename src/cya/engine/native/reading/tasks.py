@@ -9,6 +9,7 @@ import msgspec
 
 from cya.engine.native.reading.assemble import Group
 from cya.engine.native.reading.outcome import Ends
+from cya.format.volume_index import Place
 
 
 class Task(msgspec.Struct, frozen=True, tag=True):
@@ -24,10 +25,12 @@ class Scan(Task, frozen=True, kw_only=True):
     """Look what a volume of an increment holds.
 
     :ivar digest: algorithm and hexadecimal digits; None where the manifest is missing.
+    :ivar index: where its index is, if it has one.
     """
 
     path: bytes
     digest: tuple[str, str] | None
+    index: Place | None
 
 
 class Extract(Task, frozen=True, kw_only=True):
@@ -35,11 +38,12 @@ class Extract(Task, frozen=True, kw_only=True):
 
     :ivar increment: number in the chain.
     :ivar actions: name of the run of the increment's actions.
-    :ivar proved: it has been read and found to be whole already.
+    :ivar proved: it has been read and found to be whole already, or what is wanted of it.
     """
 
     path: bytes
     digest: tuple[str, str] | None
+    index: Place | None
     increment: int
     actions: str | None
     proved: bool
