@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from cya.garbage import collect_seldom
+
 
 def main() -> None:
     """Run ``cya`` and exit with the code that :mod:`cya.errors` gives for what happened."""
+    collect_seldom()
     try:
         from cya.cli.app import app_for
         from cya.cli.run import run

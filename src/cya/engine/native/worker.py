@@ -20,6 +20,7 @@ from cya.engine.native.old_signatures import OldSignatures
 from cya.engine.native.packer import Packer
 from cya.engine.native.slots import Slots
 from cya.engine.native.tasks import Deleted, Other, Slice, Task, Whole
+from cya.garbage import collect_seldom
 
 FAILED = 0x80
 """Is added to a slot's number when the worker cannot go on; what is wrong it has said on its stderr."""
@@ -59,6 +60,7 @@ def from_plain(plain: tuple[Any, ...]) -> Task:
 
 def main() -> int:
     """Run: ``python -m cya.engine.native.worker``, with a :class:`Setting` on its standard input."""
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     setting = msgspec.json.decode(sys.stdin.buffer.read(), type=Setting)
     slots = Slots(setting.memory, setting.slots, setting.slot_size)

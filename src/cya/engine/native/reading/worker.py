@@ -14,10 +14,12 @@ import msgspec
 from cya.engine.native.reading import tasks
 from cya.engine.native.reading.perform import Performer
 from cya.errors import CyaError
+from cya.garbage import collect_seldom
 
 
 def main() -> int:
     """Run: ``python -m cya.engine.native.reading.worker``, with a :class:`tasks.Setting` on its standard input."""
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     setting = msgspec.json.decode(sys.stdin.buffer.read(), type=tasks.Setting)
     channel: Connection = Connection(setting.channel)
