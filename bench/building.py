@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.keepers_cya import InTree
 from bench.keepers_linear import Linear, Monthly
 from bench.keepers_peers import Borg, Restic
-from bench.keeping import Keeper
+from bench.keeping import Keeper, kept_at_the_end
 from bench.life import Life
 
 DAY = 86400
@@ -73,12 +73,13 @@ def build(name: str, work: Path, first: int, days: int) -> None:
     life, kept = Life(tree_of(name, work), first), keepers(name, work)
     for keeper in kept:
         keeper.begin()
+    last = kept_at_the_end([first + day * DAY for day in range(days)])
     there = [max(keeper.kept(), default=0) for keeper in kept]
     for day in range(days):
         life.live(day)
         moment = first + day * DAY
         for keeper, newest in zip(kept, there, strict=True):
-            if moment > newest:
+            if moment > newest and (moment in last or not keeper.only_kept):
                 keeper.backup(moment)
                 if day % _QUARTER == _QUARTER - 1:
                     keeper.prune()

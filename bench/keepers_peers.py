@@ -21,6 +21,7 @@ class _Peer(Keeper):
 
     tool: str
     chains = False
+    only_kept = True
 
     def make(self) -> None:
         """Make the repository."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 DAYS, WEEKS, MONTHS = 14, 52, 120
@@ -16,11 +17,13 @@ class Keeper(ABC):
     :ivar label: for people.
     :ivar note: how it is pruned.
     :ivar chains: whether backups stand on others.
+    :ivar only_kept: only those are made that will still be there at the end: see :func:`kept_at_the_end`.
     """
 
     label: str
     note: str
     chains: bool
+    only_kept = False
 
     def __init__(self, place: Path, tree: Path) -> None:
         """Take note of where things are.
@@ -59,3 +62,12 @@ class Keeper(ABC):
         :param home: an empty directory for what a program keeps in the home of its user.
         :param to: an empty directory.
         """
+
+
+def kept_at_the_end(moments: Sequence[int]) -> set[int]:
+    """Return which of these times still have a backup when all are made: the last of each day, week and month."""
+    kept: set[int] = set()
+    for count, period in ((DAYS, "%Y-%j"), (WEEKS, "%G-%V"), (MONTHS, "%Y-%m")):
+        last = {datetime.fromtimestamp(moment, UTC).strftime(period): moment for moment in sorted(moments)}
+        kept |= set(list(last.values())[-count:])
+    return kept

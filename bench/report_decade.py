@@ -20,15 +20,17 @@ and logs that are rotated, a data base, upgrades now and then. It has {files[0]:
 first day, and {files[2]:,} with {files[3]:.1f} MB on the last. What is not needed is removed every quarter and at the
 end: {DAYS} days, {WEEKS} weeks and {MONTHS} months stay, as near to that as each way of keeping can come.
 
-Duplicity's two chains were written by cya's engine, since so many runs of stock duplicity would take days; the files
-are the same in kind, number and size. Everything is encrypted, and lies in memory, where an fsync costs nothing.
+Borg and restic made only those backups that are still there at the end: so what they store is the least that they can,
+with nothing left of what was pruned. Duplicity's two chains were written by cya's engine, since so many runs of stock
+duplicity would take days; the files are the same in kind, number and size. Everything is encrypted, and lies in memory,
+where an fsync costs nothing.
 
 Restores are of the newest day and of the newest backup that was kept from a year, and from nine years, before it; as on
 a new machine, without any cache. What was restored is compared with what the tree was on that day. "Read" is the number
 of increments that have to be read for it. Times are medians of {rounds}; what took longer than half a minute was
 measured once, and broken off after {patience:.0f} s.
 
-Make it again: `tools/set-up bench && make bench BENCH_ARGS=decade`. It takes an hour or two.
+Make it again: `tools/set-up bench && make bench BENCH_ARGS=decade`. It takes an hour.
 """
 
 
