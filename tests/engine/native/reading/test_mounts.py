@@ -103,6 +103,7 @@ def test_what_a_killed_restore_left_on_another_mount_is_removed_and_what_is_in_u
     with mounted(below, "-t", "tmpfs", "none"), scratch.held(tmp_path / "dest", placing.PREFIX) as used:
         for name in (".cya-restore-abcd_123-new", ".cya-restore-abcd_123-7-new"):
             (below / name).write_bytes(b"half")
+        (below / "changed").write_bytes(b"old")  # only what replaces something is made beside it
         stays = {f"{used.name}-1-new", ".cya-restore-new", ".cya-restore-abcd_123-new.txt"}
         for name in stays:
             (below / name).write_bytes(b"in use")

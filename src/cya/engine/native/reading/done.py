@@ -1,7 +1,7 @@
 """Tells what is at its place already, as an interrupted restore has brought it there, from all else that may be there.
 
-Files appear in their place only when they are whole and have all their attributes; so one with those of the entry, and
-its size, need not be written again.
+Files get their attributes when they are whole, and their time last; so one with those of the entry, and its size, need
+not be written again.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Entries:
         """
         self._read, self._wanted, self._proved = read, wanted, proved
         self._last: Entry | None = None
-        self._tar = TarReader(read, self._passed if proved and wanted.keys else None)
+        self._tar = TarReader(read, self._passed if proved and wanted.keys else None, proved=proved)
 
     def __iter__(self) -> Iterator[tuple[Entry, Member]]:
         """Yield the entries in the order of their keys; then all is read, and proved to be what was written.
