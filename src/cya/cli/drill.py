@@ -33,6 +33,7 @@ from cya.client.settings import encryption, given_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.errors import OK, IntegrityError, UsageError
+from cya.format.key import path_of
 from cya.printable import printable
 
 EXIT = options.exit_status(
@@ -198,4 +199,4 @@ def _facts(done: Drilled) -> dict[str, Any]:
 
 
 def _name(key: bytes) -> str:
-    return os.fsdecode(key.replace(b"\0", b"/")) or "."
+    return os.fsdecode(path_of(key))

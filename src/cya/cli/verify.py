@@ -28,6 +28,7 @@ from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.engine.protocol import Selection
 from cya.errors import DONE_WITH_WARNINGS, OK, IntegrityError, UsageError
+from cya.format.key import path_of
 from cya.printable import printable
 
 EXIT = options.exit_status(
@@ -110,7 +111,7 @@ def _tree(settings: ClientConfig | None, against: Path | None) -> Tree:
 
 
 def _tell(difference: Difference) -> None:
-    name = printable(os.fsdecode(difference.key.replace(b"\0", b"/"))) or "."
+    name = printable(os.fsdecode(path_of(difference.key)))
     if difference.reason:
         print(f"cya: cannot be compared: {name}: {difference.reason}", file=sys.stderr)
     elif difference.since:
@@ -129,7 +130,7 @@ def _summarize(job: Verification, found: Way, drawn: Sample) -> None:
 
 def _facts(difference: Difference) -> dict[str, Any]:
     return {
-        "path": os.fsdecode(difference.key.replace(b"\0", b"/")) or ".",
+        "path": os.fsdecode(path_of(difference.key)),
         "what": list(difference.what),
         "since": difference.since,
         "reason": difference.reason or None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cya.errors import NotInBackup, UsageError
+from cya.format.key import path_of
 from cya.printable import printable
 
 
@@ -47,7 +48,7 @@ class Chosen:
         :raises NotInBackup: names what was not.
         """
         if self._unseen:
-            missing = ", ".join(printable(os.fsdecode(key.replace(b"\0", b"/"))) for key in sorted(self._unseen))
+            missing = ", ".join(printable(os.fsdecode(path_of(key))) for key in sorted(self._unseen))
             raise NotInBackup(f"{missing}: not in {where}; `cya find` tells which backups have it")
 
 

@@ -27,6 +27,7 @@ from cya.engine import scratch
 from cya.engine.native.reading.recorded import Recorded
 from cya.engine.protocol import Encryption, Engine, Lost, Report, Selection, Watcher
 from cya.errors import DecryptionFailed, IntegrityError, NotInBackup, RestoreError
+from cya.format.key import path_of
 from cya.printable import printable
 
 PREFIX = "cya-drill-"
@@ -145,7 +146,7 @@ def _drilled(
     tree, work = made / "tree", made / "work"
     work.mkdir(0o700)
     keys = {*lot.files} | ({lot.directory} if lot.directory is not None else set())
-    paths = restore.without_those_within([Path(os.fsdecode(key.replace(b"\0", b"/"))) for key in keys])
+    paths = restore.without_those_within([Path(os.fsdecode(path_of(key))) for key in keys])
     report = _restored(tools, backup, tree, work, paths, watch)
     chosen = Chosen([*map(str, paths)], None)
     compare = Verification(
@@ -207,4 +208,4 @@ def _check_room(lot: Lot, made: Path) -> None:
 
 
 def _path(key: bytes) -> str:
-    return os.fsdecode(key.replace(b"\0", b"/")) or "."
+    return os.fsdecode(path_of(key))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cya.engine.selection import to_regex
 from cya.errors import UsageError
+from cya.format.key import path_of
 
 
 class Globs:
@@ -41,7 +42,7 @@ class Globs:
 
     def match(self, key: bytes) -> bool:
         """Whether a path, given by its key, is meant."""
-        path = os.fsdecode(key.replace(b"\0", b"/")) or "."
+        path = os.fsdecode(path_of(key))
         return bool(
             (self._names is not None and self._names(path.rpartition("/")[2]))
             or (self._paths is not None and self._paths(path))

@@ -12,6 +12,7 @@ from cya.engine.native.indexing import Indexing
 from cya.engine.native.sealing import END_OF_TAR, Sealed, Sealer
 from cya.engine.native.tasks import Part
 from cya.format import names
+from cya.format.key import key_of
 from cya.format.volume_info import VolumeInfo
 from cya.spool import Spool
 
@@ -65,7 +66,7 @@ class Volumes:
         :param last: its last entry.
         """
         if self._open is not None:
-            closing = _END + self._index.room(key_of(first))
+            closing = _END + self._index.room(key_of(first.path))
             if self._open.final_size + len(part.deflated) + closing > self._limit:
                 self._close()
         if self._open is None:
@@ -73,7 +74,7 @@ class Volumes:
             self._index = Indexing(self._open)
             self._first = first
         self._open.write(part)
-        self._index.add(key_of(first), part)
+        self._index.add(key_of(first.path), part)
         self._last = last
 
     def finish(self) -> None:
@@ -123,11 +124,6 @@ class Volumes:
         volume.path.unlink()
         while not self._spool.has_room(_PATIENCE):
             self._waiting()
-
-
-def key_of(place: Place) -> bytes:
-    """Return the key of an entry: its path's components, joined by zero bytes."""
-    return place.path.replace(b"/", b"\0") if place.path != b"." else b""
 
 
 _END = len(END_OF_TAR.deflated) + 64

@@ -17,13 +17,14 @@ from cya.engine.native.reading.opening import Opener
 from cya.engine.native.reading.outcome import shortened
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.restoring import Restored, Restoring
-from cya.engine.native.reading.steps import Step, Volume, steps
+from cya.engine.native.reading.steps import Step, steps
 from cya.engine.native.reading.supply import Here
 from cya.engine.native.reading.target import Existing, Target, path_of
 from cya.engine.native.reading.trouble import unwritable
 from cya.engine.private import Private
 from cya.engine.protocol import Lost, Progress, Report, RestoreJob, Watcher
 from cya.errors import DecryptionFailed, EngineError, NotInBackup
+from cya.format import key as keys
 from cya.format.collection import FileSet
 from cya.format.tar_reader import Member
 from cya.supply import Supply
@@ -94,7 +95,7 @@ def _restored(
     passphrase = job.encryption.passphrase
     opener = Opener(passphrase, Gpg(private_scratch, gnupg_home))
     known, restored = _read(chain, supply, opener)
-    wanted = sorted(os.fsencode(path).replace(b"/", b"\0") for path in job.paths)
+    wanted = sorted(keys.key_of(os.fsencode(path)) for path in job.paths)
     setting = tasks.Setting(
         target=root,
         work=work.fd,
@@ -167,7 +168,7 @@ def _check_found(wanted: Sequence[bytes], restored: Restored, job: RestoreJob) -
     missing = {key for number, key in enumerate(wanted) if number not in restored.seen}
     missing -= {key for key in missing if any(lost == key or lost.startswith(key + b"\0") for lost in restored.lost)}
     if missing and not restored.damaged and len(missing) == len(wanted):
-        path = os.fsdecode(min(missing).replace(b"\0", b"/"))
+        path = os.fsdecode(keys.path_of(min(missing)))
         raise NotInBackup(f"{path}: is not in the backup of {end}; paths are relative to the source")
     for key in missing:
         restored.lost[shortened(key)] = (
@@ -187,7 +188,7 @@ def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
         "RestoredFileSize": restored.size,
         "KeptFiles": restored.kept,
     }
-    lost = (Lost(os.fsdecode(key.replace(b"\0", b"/")) or ".", reason) for key, reason in sorted(restored.lost.items()))
+    lost = (Lost(os.fsdecode(keys.path_of(key)), reason) for key, reason in sorted(restored.lost.items()))
     damaged = (Lost(name, reason) for name, reason in sorted(restored.damaged.items()))
     notes = []
     if restored.not_owned:
@@ -215,7 +216,7 @@ class _Progress:
         self._consumed += tick.consumed
         self._say()
 
-    def moved(self, restored: Restored, _volume: Volume | None) -> None:
+    def moved(self, restored: Restored) -> None:
         self._files = restored.files
         self._say()
 

@@ -18,6 +18,7 @@ from cya.engine.native.reading.opening import FileDamaged, Opener
 from cya.engine.native.sigtar_entries import Entry, SigtarMalformed, entries
 from cya.errors import IntegrityError
 from cya.format import signature
+from cya.format.key import path_of
 from cya.format.tar_header import END
 from cya.format.tar_reader import TarError, TarReader
 
@@ -62,7 +63,7 @@ class Recorded(NamedTuple):
     @property
     def path(self) -> bytes:
         """The path as people write it; ``.`` is the source itself."""
-        return self.key.replace(b"\0", b"/") or b"."
+        return path_of(self.key)
 
     def is_like(self, other: Recorded) -> bool:
         """Whether both say the same, whichever sigtars they stand in."""

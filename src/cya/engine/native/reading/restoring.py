@@ -60,7 +60,7 @@ class Restoring:
         work: Path,
         wanted: Sequence[bytes],
         restored: Restored,
-        watch: Callable[[Restored, Volume | None], None],
+        watch: Callable[[Restored], None],
     ) -> None:
         """Take note of what there is.
 
@@ -162,7 +162,7 @@ class Restoring:
                 self._opened = True
                 self._note(answer)
                 self._runs += answer.runs
-                self._watch(self._restored, volume)
+                self._watch(self._restored)
             else:
                 self._is_bad(volume, answer)
             self._supply.release(volume.name)
@@ -204,7 +204,7 @@ class Restoring:
             if isinstance(answer, tasks.Done):
                 self._note(answer)
                 self._runs += answer.runs
-                self._watch(self._restored, None)
+                self._watch(self._restored)
 
     def _assemblies(self) -> Iterator[tasks.AnyTask]:
         groups: list[Group] = []
