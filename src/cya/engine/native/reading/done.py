@@ -1,6 +1,6 @@
 """Tells what is at its place already, as an interrupted restore has brought it there, from all else that may be there.
 
-Files get their attributes when they are whole, and their time last; so one with those of the entry, and its size, need
+Files get their attributes when they are whole, and their mode last; so one with those of the entry, and its size, need
 not be written again.
 """
 

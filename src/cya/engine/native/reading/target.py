@@ -188,10 +188,10 @@ class Target:
         return error.errno in _FATAL
 
     def dress(self, fd: int, member: Member, owner: tuple[int, int] | None = None) -> None:
-        """Give what is open its owner, if it is not known to have that already, its mode and times."""
+        """Give what is open its owner, if it is not known to have that already, its times, and last its mode."""
         self.owners.set_of(fd, member, owner)
-        os.fchmod(fd, self.owners.mode_of(member))
         os.utime(fd, ns=times(member))
+        os.fchmod(fd, self.owners.mode_of(member))
 
     def dress_directory(self, key: bytes, member: Member) -> None:
         """Give a directory its attributes.
