@@ -56,6 +56,7 @@ def lines(results: dict[str, Any], page: Path) -> Iterable[str]:
 def _load(measured: dict[str, Any]) -> str:
     """Say it where the machine was not ours alone: then times are too long, and ratios and CPU are what counts."""
     runs, cores = measured["runs"], measured["machine"]["cores"]
+    # The kernel's threads that write to a loop device count as others, too.
     share = sum(each["foreign"] for each in runs) / sum(each["wall"] for each in runs) / cores
     return f" Meanwhile others used {share:.0%} of the machine." if share > _NOTABLE else ""
 

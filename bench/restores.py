@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="0 only makes the repositories")
     parser.add_argument("--scale", type=float, default=1.0, help="1 is the real size")
     parser.add_argument("--work", type=Path, help="a directory to work in; repositories in it are used again")
+    parser.add_argument("--on", choices=places.PLACES, help="what to restore to; by root a new ext4, else a directory")
     parser.add_argument("--to", type=Path, default=places.MEMORY, help="where the new file systems' files lie")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks.md"))
 
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
             results = report.read(results_file)
             measured = results.setdefault("restores", {})
             shown = name if arguments.scale == 1 else f"{name} x {arguments.scale:g}"
+            shown += f", to {arguments.on}" if arguments.on else ""
             measured[shown] = {
                 "files": files,
                 "bytes": size,
@@ -65,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
                 "runs": [],
             }
             for number in range(arguments.rounds):
-                for each in _round(history, tools, number, arguments.to, size, files):
+                for each in _round(history, tools, number, arguments, size, files):
                     measured[shown]["runs"].append(each)
                     results_file.write_text(json.dumps(results, indent=1) + "\n")
                     _say(shown, each)
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _round(
-    history: History, tools: list[str], number: int, on: Path, size: int, files: int
+    history: History, tools: list[str], number: int, arguments: argparse.Namespace, size: int, files: int
 ) -> Iterator[dict[str, Any]]:
     """Measure each job with each tool; each round begins with another tool."""
     turn = number % len(tools)
@@ -85,8 +87,8 @@ def _round(
         for backup in sorted(map(int, history.pictures)):
             for tool in tools[turn:] + tools[:turn]:
                 wanted = Wanted(backup, history.moments[tool][backup], path)
-                kind = "loop" if os.geteuid() == 0 else "place"
-                with places.opened(kind, on, 256 + (size >> 19), 10_000 + 2 * files) as opened:
+                kind = arguments.on or ("loop" if os.geteuid() == 0 else "place")
+                with places.opened(kind, arguments.to, 256 + (size >> 19), 10_000 + 2 * files) as opened:
                     if opened is None:
                         raise SystemExit("bench: there is no place to restore to")
                     to = opened[0] / "restored"
