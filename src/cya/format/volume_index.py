@@ -42,7 +42,7 @@ class IndexDamaged(ValueError):
 
 
 class Place(NamedTuple):
-    """Where an index is, in what is deflated, and the hash that it has."""
+    """Where an index, or a part of the volume, is in what is deflated, and the SHA-256 that it has."""
 
     offset: int
     length: int
@@ -62,15 +62,7 @@ class Indexed(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
 
 
-class Section(NamedTuple):
-    """A part of a volume, and where it is in what is deflated."""
-
-    offset: int
-    length: int
-    digest: bytes
-
-
-def place_of(offset: int, deflated: bytes) -> str:
+def place_of(offset: int, deflated: bytes | memoryview) -> str:
     """Return what the manifest says of an index."""
     return _PLACE.pack(offset, len(deflated), hashlib.sha256(deflated).digest()).hex()
 
@@ -105,7 +97,7 @@ def parse(data: bytes) -> list[Indexed]:
         raise IndexDamaged(str(error)) from None
 
 
-def sections(parts: Sequence[Indexed], keys: Iterable[bytes]) -> list[Section]:
+def sections(parts: Sequence[Indexed], keys: Iterable[bytes]) -> list[Place]:
     """Return the parts that may hold entries of these keys, or below them, in their order.
 
     A part may begin in the middle of a file whose key the one before has, too.
@@ -118,6 +110,6 @@ def sections(parts: Sequence[Indexed], keys: Iterable[bytes]) -> list[Section]:
     found, offset = [], 0
     for number, part in enumerate(parts):
         if number in wanted:
-            found.append(Section(offset, part.length, part.digest))
+            found.append(Place(offset, part.length, part.digest))
         offset += part.length
     return found

@@ -36,4 +36,4 @@ class Indexing:
         index = deflated(volume_index.encode(self._parts))
         offset = sum(part.length for part in self._parts) + len(END_OF_TAR.deflated)
         self._volume.write(index)
-        return {volume_index.NAME: volume_index.place_of(offset, bytes(index.deflated))}
+        return {volume_index.NAME: volume_index.place_of(offset, index.deflated)}

@@ -30,7 +30,7 @@ class Native:
         :param cache: a directory of this user's own.
         :param gnupg_home: gpg's directory, if it is not the usual one.
         """
-        self._duplicity, self._cache, self._gnupg_home = duplicity, cache, gnupg_home
+        self._duplicity, self._gnupg_home = duplicity, gnupg_home
         self._private = Private(cache)
 
     def backup(self, job: BackupJob, watch: Watcher | None = None) -> Report:
@@ -49,7 +49,7 @@ class Native:
         """List a backup; see :meth:`cya.engine.protocol.Engine.entries`."""
         from cya.engine.duplicity import Duplicity
 
-        return Duplicity(self._duplicity, self._cache, self._gnupg_home).entries(source, time, encryption)
+        return Duplicity(self._duplicity, self._private.cache, self._gnupg_home).entries(source, time, encryption)
 
     def restore(self, job: RestoreJob, watch: Watcher | None = None) -> Report:
         """Restore; see :meth:`cya.engine.protocol.Engine.restore`."""

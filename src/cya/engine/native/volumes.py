@@ -65,24 +65,20 @@ class Volumes:
         :param first: its first entry.
         :param last: its last entry.
         """
+        key = key_of(first.path)
         if self._open is not None:
-            closing = _END + self._index.room(key_of(first.path))
+            closing = _END + self._index.room(key)
             if self._open.final_size + len(part.deflated) + closing > self._limit:
                 self._close()
-        if self._open is None:
-            self._open = self._sealer(self._path())
-            self._index = Indexing(self._open)
-            self._first = first
-        self._open.write(part)
-        self._index.add(key_of(first.path), part)
+        volume = self._open or self._begin(first)
+        volume.write(part)
+        self._index.add(key, part)
         self._last = last
 
     def finish(self) -> None:
         """Close the last volume. An increment without an entry has one, too, that is empty."""
         if self._open is None and not self.infos:
-            self._open = self._sealer(self._path())
-            self._index = Indexing(self._open)
-            self._first = self._last = Place(b".", None)
+            self._begin(Place(b".", None))
         if self._open is not None:
             self._close()
 
@@ -96,6 +92,12 @@ class Volumes:
         if self._open is not None:
             self._open.abandon()
         self.wait()
+
+    def _begin(self, first: Place) -> Sealed:
+        self._open = self._sealer(self._path())
+        self._index = Indexing(self._open)
+        self._first = self._last = first
+        return self._open
 
     def _path(self) -> Path:
         return self._directory / os.fsdecode(self._name(len(self.infos) + 1))

@@ -16,7 +16,7 @@ from cya.engine.native.reading.opening import FileDamaged, Opener, Read
 from cya.format import volume_index
 from cya.format.openpgp_reader import NotForUs
 from cya.format.openpgp_sections import SectionReader
-from cya.format.volume_index import IndexDamaged, Place, Section
+from cya.format.volume_index import IndexDamaged, Place
 
 _AT_ONCE = 1 << 18
 _WORTH = 2
@@ -59,13 +59,13 @@ def _reading(file: int, opener: Opener, place: Place, wanted: Sequence[bytes]) -
     return lambda _size: next(pieces, b"")
 
 
-def _wanted(reader: SectionReader, place: Place, wanted: Sequence[bytes]) -> list[Section]:
+def _wanted(reader: SectionReader, place: Place, wanted: Sequence[bytes]) -> list[Place]:
     index = _proved(reader, place)
     inflate = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
     return volume_index.sections(volume_index.parse(inflate.decompress(index, volume_index.LARGEST)), wanted)
 
 
-def _proved(reader: SectionReader, part: Place | Section) -> bytes:
+def _proved(reader: SectionReader, part: Place) -> bytes:
     """Return what is deflated.
 
     :raises IndexDamaged: when it is not what it has to be.
@@ -76,7 +76,7 @@ def _proved(reader: SectionReader, part: Place | Section) -> bytes:
     return data
 
 
-def _inflated(reader: SectionReader, sections: Sequence[Section]) -> Iterator[bytes]:
+def _inflated(reader: SectionReader, sections: Sequence[Place]) -> Iterator[bytes]:
     """Yield the parts in pieces of any length; each is proved once more, since the file may be changed meanwhile."""
     for section in sections:
         inflate = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
