@@ -29,7 +29,7 @@ from cya.client.draw import Rules
 from cya.client.drill import Drilled, Tools
 from cya.client.engines import engine_of, reader
 from cya.client.places import private_cache
-from cya.client.settings import encryption, given_keys
+from cya.client.settings import reading_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.errors import OK, IntegrityError, UsageError
@@ -120,7 +120,7 @@ def drill(
 def _opened(settings: ClientConfig | None, given: str | None, passphrase_file: Path | None) -> Iterator[Tools]:
     """Find the backups, and what restores them."""
     place = sources.place_of(settings, given)
-    keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
+    keys = reading_keys(settings, passphrase_file)
     with opened(settings, given, passphrase_file) as source:
         work = private_cache(settings) if settings is not None else source.work
         with restorable.opened(place, settings, work) as found:

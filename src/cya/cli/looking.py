@@ -11,7 +11,7 @@ from cya import catalog
 from cya.cli.source import place_of
 from cya.client.known import sigtars_of
 from cya.client.places import private_cache
-from cya.client.settings import encryption, given_keys
+from cya.client.settings import reading_keys
 from cya.client.signatures import Source
 from cya.config.client import ClientConfig
 from cya.engine.native.gpg import Gpg
@@ -36,7 +36,7 @@ def opened(settings: ClientConfig | None, given: str | None, passphrase_file: Pa
             work = stack.enter_context(Private(private_cache(settings)).reading())
         else:
             work = stack.enter_context(temporary())
-        keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
+        keys = reading_keys(settings, passphrase_file)
         opener = Opener(keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None))
         if isinstance(place, Path):
             found = catalog.read(place)

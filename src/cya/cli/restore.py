@@ -18,7 +18,7 @@ from cya.client import restorable
 from cya.client import restore as client
 from cya.client.engines import engine_of, reader
 from cya.client.places import private_cache
-from cya.client.settings import encryption, given_keys
+from cya.client.settings import reading_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.engine.protocol import Existing
@@ -103,7 +103,7 @@ def restore(
         else:
             scratch = stack.enter_context(temporary())
             engine = reader(scratch)
-        keys = given_keys(passphrase_file) if passphrase_file or settings is None else encryption(settings)
+        keys = reading_keys(settings, passphrase_file)
         found = stack.enter_context(restorable.opened(place, settings, scratch))
         backup = client.find(found.catalog, until, damaged_too=engine.restores_damaged or found.lending is not None)
         watch = stack.enter_context(bar("restore", shown=not json))

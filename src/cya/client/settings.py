@@ -18,12 +18,16 @@ def encryption(config: ClientConfig) -> Encryption:
     return Encryption(read_passphrase(config), chosen.recipients, chosen.sign_key)
 
 
-def given_keys(passphrase_file: Path | None) -> Encryption:
-    """Return the keys for reading that the command line names; without any, gpg's own secret keys are tried.
+def reading_keys(config: ClientConfig | None, passphrase_file: Path | None) -> Encryption:
+    """Return the keys for reading: that which the command line names, or else the config's.
 
-    :raises ConfigError: when the passphrase file is missing, malformed or readable by others.
+    Without any, gpg's own secret keys are tried.
+
+    :raises ConfigError: as :func:`encryption`.
     """
-    return Encryption(passphrase=read_passphrase_file(passphrase_file) if passphrase_file else None)
+    if passphrase_file:
+        return Encryption(passphrase=read_passphrase_file(passphrase_file))
+    return encryption(config) if config is not None else Encryption()
 
 
 def selection(config: ClientConfig, excluded: tuple[Path, ...]) -> Selection:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from cya.engine.native.compare import What, changes
 from cya.engine.native.counters import Counters
 from cya.engine.native.known import Known
-from cya.engine.native.plan import slashed
 from cya.engine.native.scan import Found, Unread
 from cya.engine.native.state import State
 from cya.engine.protocol import Lost, Progress, Watcher
+from cya.format.key import path_of
 
 _EVERY = 10_000
 
@@ -24,7 +24,7 @@ def counted(walk: Iterable[Found | Unread], state: State, watch: Watcher | None)
     counters, lost = Counters(), []
     for what, found, _, unread in changes(walk, state.known(), state.ends, _any_size):
         if unread is not None:
-            lost.append(Lost(os.fsdecode(slashed(unread.key)) or ".", unread.reason))
+            lost.append(Lost(os.fsdecode(path_of(unread.key)), unread.reason))
             counters.Errors += 1
         if what is What.DELETED:
             counters.deleted()

@@ -11,11 +11,12 @@ from cya.engine.native.counters import Counters
 from cya.engine.native.file_list import FileList
 from cya.engine.native.index import IndexWriter
 from cya.engine.native.known import DOUBTED, Known, seconds
-from cya.engine.native.plan import Large, slashed
+from cya.engine.native.plan import Large
 from cya.engine.native.sigtars import Sigtars
 from cya.engine.native.tasks import LOST, UNCHANGED, Outcome, Packed, Part
 from cya.engine.native.volumes import Place, Volumes
 from cya.engine.protocol import Lost
+from cya.format.key import path_of
 from cya.format.manifest import Status
 
 _TICK = 20_000_000
@@ -76,7 +77,7 @@ class Output:
         self.damaged.update(packed.damaged)
         large.begun = True
         large.stored += sum(outcome.stored for outcome in packed.outcomes)
-        place = Place(slashed(large.found.key), None if last else number)
+        place = Place(path_of(large.found.key), None if last else number)
         self.volumes.add(packed.entries, place, place)
 
     def finished(self, large: Large, parts: list[Part], inner: int, length: int) -> None:
@@ -94,7 +95,7 @@ class Output:
 
     def lose(self, key: bytes, reason: str) -> None:
         """Take note of something that is not in the backup as it should be."""
-        self.lost.append(Lost(os.fsdecode(slashed(key)) or ".", reason))
+        self.lost.append(Lost(os.fsdecode(path_of(key)), reason))
         self.counters.Errors += 1
 
     def not_stored(self, change: Change, reason: str) -> None:
@@ -133,7 +134,7 @@ class Output:
         if found is None:
             self.counters.deleted()
             if known is not None and known.length:
-                self.file_list.add(slashed(known.key), "deleted")
+                self.file_list.add(path_of(known.key), "deleted")
             return True
         if outcome.what == LOST:
             self.not_stored(change, outcome.reason)
@@ -161,7 +162,7 @@ class Output:
         self.counters.stored(size, new=known is None)
         self.counters.RawDeltaSize += stored
         if is_regular:
-            self.file_list.add(slashed(key), word)
+            self.file_list.add(path_of(key), word)
 
     def _ctime(self, status: os.stat_result) -> int:
         is_proof = 0 < status.st_ctime_ns < self.started - _TICK
@@ -169,4 +170,4 @@ class Output:
 
 
 def _place(key: bytes) -> Place:
-    return Place(slashed(key) or b".", None)
+    return Place(path_of(key), None)

@@ -90,6 +90,7 @@ class Target:
         self._replaces = existing in (Existing.REPLACE, Existing.RESUME)
         self.way = Way(root, replace=self._replaces)
         self._own = own.encode()
+        self._made = b"new-" + self._own
         self._work_path, self._work, self._device = work, -1, -1
         self._owner: tuple[int, int] | None = None  # of what is made in the last directory
         self._last: _Directory | None = None
@@ -232,21 +233,23 @@ class Target:
 
         :param beside: not in the working directory, but where it will lie: another file system may be mounted there.
         """
-        directory, made = self._room(parent, beside=beside)
+        directory, made = self._beside(parent) if beside or not self._is_near(parent) else (self._work, self._made)
         try:
             yield directory, made
         except BaseException:
             self._remove(directory, made)
             raise
 
-    def _room(self, parent: int, *, beside: bool = False) -> tuple[int, bytes]:
-        """Return directory and name for something to be made: see :meth:`_new`."""
+    def _is_near(self, parent: int) -> bool:
+        """Whether a directory is on the file system of the working directory, which is open then."""
         if self._work < 0:
             self._work = os.open(self._work_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._device = os.fstat(self._work).st_dev
         last = self._last
-        if not beside and (last.device if last and last.fd == parent else os.fstat(parent).st_dev) == self._device:
-            return self._work, b"new-" + self._own
+        return (last.device if last and last.fd == parent else os.fstat(parent).st_dev) == self._device
+
+    def _beside(self, parent: int) -> tuple[int, bytes]:
+        """Return directory and name for something that has to be made in its own directory."""
         made = name_of(self._own)
         there = os.fstat(parent)
         if self._tidied != (there.st_dev, there.st_ino):
