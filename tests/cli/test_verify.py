@@ -64,7 +64,7 @@ def change(top: Path) -> dict[str, list[str]]:
         "mode/file": ["mode"],
         "type/file": ["type"],
         "type/file/within": ["extra"],
-        "target/link": ["target"],
+        "target/link": ["target", "mtime"],
         "missing": ["missing"],
         "missing/file": ["missing"],
         "extra/directory": ["extra"],
@@ -72,7 +72,7 @@ def change(top: Path) -> dict[str, list[str]]:
         "pipe/pipe": ["mode"],
         ".": ["mtime"],
     }
-    return differing | ({"owner/file": ["owner"], "device/device": ["device"]} if ROOT else {})
+    return differing | ({"owner/file": ["owner"], "device/device": ["device", "mtime"]} if ROOT else {})
 
 
 def flip(path: Path, at: int) -> None:

@@ -13,6 +13,7 @@ from cya.cli import source as sources
 from cya.cli.looking import opened
 from cya.client import signatures
 from cya.client.chosen import Chosen
+from cya.client.linked import with_links
 from cya.client.signatures import Source, Way
 from cya.config import client as client_config
 from cya.engine.native.reading.recorded import Recorded
@@ -39,7 +40,10 @@ def files(
     json: options.Json = False,
     now: options.Now = None,
 ) -> int:
-    """List what is in a backup: each PATH and all below it, or everything. Only signatures are read, no volume.
+    """List what is in a backup: each PATH and all below it, or everything. Only signatures are read.
+
+    Of a file with several names all are listed if the backup's volumes are on this host, else the one under which it is
+    stored. The directory .dupext, which tells them, is listed only if a PATH names it.
 
     The format holds no exact sizes, but ranges of them: --json has both ends.
     """
@@ -59,7 +63,7 @@ def files(
 
 
 def _listed(place: Source, found: Way, chosen: Chosen, depth: int | None) -> Iterator[Recorded]:
-    for record in signatures.in_force(place, found):
+    for record in with_links(place, found):
         top = chosen.above(record.key)
         if top is not None and (depth is None or _depth(record.key) - _depth(top) <= depth):
             yield record

@@ -21,7 +21,7 @@ from cya.client.places import private_cache
 from cya.client.settings import reading_keys
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
-from cya.engine.protocol import Existing
+from cya.engine.protocol import LEAVABLE, Existing
 from cya.engine.scratch import temporary
 from cya.errors import (
     DONE_WITH_WARNINGS,
@@ -74,6 +74,15 @@ def restore(
     numeric_owner: Annotated[
         bool, typer.Option("--numeric-owner", help="Owners by number, not by name: from a rescue system, say.")
     ] = False,
+    no_acls: Annotated[bool, typer.Option("--no-acls", help="Leave ACLs out.")] = False,
+    no_xattrs: Annotated[
+        bool, typer.Option("--no-xattrs", help="Leave extended attributes out, capabilities and labels among them.")
+    ] = False,
+    no_flags: Annotated[bool, typer.Option("--no-flags", help="Leave inode flags out (chattr).")] = False,
+    no_sparse: Annotated[bool, typer.Option("--no-sparse", help="Make no holes in files.")] = False,
+    no_exact_times: Annotated[
+        bool, typer.Option("--no-exact-times", help="Whole seconds will do, and links may have any time.")
+    ] = False,
     allow_unencrypted: Annotated[
         bool, typer.Option("--allow-unencrypted", help="Take also what was made before encryption was turned on.")
     ] = False,
@@ -83,8 +92,13 @@ def restore(
     """Restore everything, or some paths, as they were at a time; says which backup it took.
 
     From an archive on another host, what it lends is restored: its administrator runs cya lend.
+
+    What Duplicity's format cannot hold (hard links, ACLs, extended attributes, exact times, …) comes from the directory
+    .dupext of the backup, which is restored itself only if a --path names it.
     """
     until = clock.parse(time, options.moment(now), end_of_day=True)
+    left_out = zip(LEAVABLE, (no_acls, no_xattrs, no_flags, no_sparse, no_exact_times), strict=True)
+    without = frozenset(name for name, out in left_out if out)
     settings = client_config.load(config) if config is not None else None
     chosen = _existing(keep=keep, overwrite=overwrite, resume=resume)
     destination, existing = _destination(destination, settings, chosen, in_place=in_place)
@@ -119,6 +133,7 @@ def restore(
                 paths=paths,
                 existing=existing,
                 numeric_owner=numeric_owner,
+                without=without,
                 allow_unencrypted=allow_unencrypted,
                 watch=watch,
             )

@@ -69,7 +69,8 @@ def verify(
 ) -> int:
     """Compare a backup with the source: types, modes, owners, times, and contents by their signatures.
 
-    Only signatures are read of the backup, no volume. What was changed after the backup is told apart from what should
+    Hard links, ACLs, attributes, exact times, holes, flags and sockets are compared, too, where the backup is on this
+    host; all else is told by the signatures alone. What was changed after the backup is told apart from what should
     be the same, by the change time of each file. What the config leaves out is left out here.
 
     With --against DIR only times of modification tell what was changed, and owners may be the same by name.
@@ -124,6 +125,7 @@ def _summarize(job: Verification, found: Way, drawn: Sample) -> None:
     print(
         f"the backup of {clock.local(found.end)}: {job.compared} paths compared; contents of {job.read} files, "
         f"{output.size(job.bytes)}; {job.differing} differ, {job.since} changed since, {job.unread} not read"
+        + ("" if job.whole else "; hard links, ACLs and attributes not compared")
         + (f"; sample {drawn.share:.6%} --seed {drawn.seed}" if drawn.share < 1 else "")
     )
 
@@ -147,6 +149,7 @@ def _summary(job: Verification, found: Way, tree: Tree, drawn: Sample) -> dict[s
         "differ": job.differing,
         "changed_since": job.since,
         "not_read": job.unread,
+        "metadata": job.whole,
         "sample": drawn.share,
         "seed": drawn.seed,
     }

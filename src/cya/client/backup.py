@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cya.client.places import excluded, private_cache
-from cya.client.settings import encryption, selection
+from cya.client.settings import encryption, keeps_system, selection
 from cya.config.client import ClientConfig
 from cya.durable import lock
 from cya.engine.protocol import BackupJob, Engine, Report, Watcher
@@ -68,6 +68,8 @@ def backup(
             full=full,
             dry_run=dry_run,
             spool=target.spool,
+            metadata=config.metadata.keep,
+            system=keeps_system(config),
         )
         try:
             report = engine.backup(job, watch)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cya.errors import NotInBackup, UsageError
 from cya.format.key import path_of
+from cya.metadata.side_files import is_ours
 from cya.printable import printable
 
 
 class Chosen:
-    """Some paths, and all that lies below them.
+    """Some paths, and all that lies below them; but ``.dupext``, which the source never had, only if it is named.
 
     :ivar keys: of the paths, sorted, as in :class:`cya.engine.native.known.Known`; none of them lies in another.
     """
@@ -31,9 +32,12 @@ class Chosen:
                 keys.append(key)
         self.keys = tuple(keys)
         self._unseen = given
+        self._ours = any(map(is_ours, self.keys))
 
     def above(self, key: bytes) -> bytes | None:
         """Return the key of the named path that this one is or lies in; None if it was not named."""
+        if is_ours(key) and not self._ours:
+            return None
         if self._unseen:
             self._unseen -= {given for given in self._unseen if _lies_in(key, given)}
         return next((top for top in self.keys if _lies_in(key, top)), None)

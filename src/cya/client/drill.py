@@ -28,6 +28,7 @@ from cya.engine.native.reading.recorded import Recorded
 from cya.engine.protocol import Encryption, Engine, Lost, Report, Selection, Watcher
 from cya.errors import DecryptionFailed, IntegrityError, NotInBackup, RestoreError
 from cya.format.key import path_of
+from cya.metadata.side_files import is_ours
 from cya.printable import printable
 
 PREFIX = "cya-drill-"
@@ -131,7 +132,8 @@ def drill(tools: Tools, backup: Backup, rules: Rules, parent: Path, watch: Watch
         if isinstance(found, str):
             return Drilled(time_, error=found)
         with place(parent) as made:
-            lot = draw(signatures.in_force(_within(tools.source, made / "drawing"), found), time_, rules)
+            every = signatures.in_force(_within(tools.source, made / "drawing"), found)
+            lot = draw((record for record in every if not is_ours(record.key)), time_, rules)
             _check(lot, rules, time_)
             _check_room(lot, made)
             return _drilled(tools, backup, found, lot, made, watch)

@@ -16,6 +16,7 @@ from cya.engine.native.reading.histories import History, told_by
 from cya.engine.native.reading.recorded import Recorded, packed, records
 from cya.engine.native.reading.sorting import Sorter
 from cya.errors import DecryptionFailed, IntegrityError
+from cya.metadata.side_files import is_ours
 
 _MOST_KNOWN = 4096
 
@@ -68,7 +69,7 @@ class Search:
             else:
                 try:
                     for record in records(number, catalog.places(increment)[name], source.opener):
-                        if wanted(record.key):
+                        if wanted(record.key) and not is_ours(record.key):
                             self._sorter.add(record.key, packed(record))
                     readable = True
                 except IntegrityError as error:

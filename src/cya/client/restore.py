@@ -70,6 +70,7 @@ def restore(
     paths: Sequence[Path] = (),
     existing: Existing = "refuse",
     numeric_owner: bool = False,
+    without: frozenset[str] = frozenset(),
     allow_unencrypted: bool = False,
     supply: Supply | None = None,
     watch: Watcher | None = None,
@@ -78,6 +79,7 @@ def restore(
 
     :param scratch: a private directory for temporary files.
     :param paths: relative to the source; none restores everything.
+    :param without: see :class:`cya.engine.protocol.RestoreJob`.
     :param allow_unencrypted: take files that are not encrypted even where ``keys`` says that they should be.
     :param supply: what brings the files of its chain here; None: they are where the catalog says.
     :raises RestoreError: when the destination is not an empty directory, unless what is there may stay or go.
@@ -102,6 +104,7 @@ def restore(
             paths=tuple(paths),
             existing=existing,
             numeric_owner=numeric_owner,
+            without=without,
             supply=supply,
         )
         return engine.restore(job, watch)

@@ -40,3 +40,11 @@ def selection(config: ClientConfig, excluded: tuple[Path, ...]) -> Selection:
         exclude_caches=chosen.exclude_caches,
         exclude_if_present=chosen.exclude_if_present,
     )
+
+
+def keeps_system(config: ClientConfig) -> bool:
+    """Whether a backup tells of the machine, too."""
+    chosen = config.metadata
+    if not chosen.keep or chosen.system is not None:
+        return chosen.keep and bool(chosen.system)
+    return (config.source / "etc/fstab").exists()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cya.client.chosen import Chosen
-from cya.client.signatures import Source, Way, in_force
+from cya.client.linked import with_links
+from cya.client.signatures import Source, Way
 from cya.engine.native.reading.beside import Beside, Pair
 from cya.engine.native.reading.differing import Differing
 from cya.engine.native.reading.recorded import Recorded
@@ -52,7 +53,7 @@ class WouldRestore:
         :raises IntegrityError: when a sigtar is damaged, which may be known only at the end.
         :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
         """
-        records = (each for each in in_force(self._source, self._found) if self._chosen.covers(each.key))
+        records = (each for each in with_links(self._source, self._found) if self._chosen.covers(each.key))
         if not self._destination.exists():
             for record in records:
                 yield self._counted(Would(record, "new"))

@@ -18,6 +18,7 @@ from cya.config import address, reading
 from cya.config.address import SftpAddress
 from cya.config.encryption import EncryptionConfig, is_one_kind
 from cya.config.keys import key
+from cya.config.metadata import MetadataConfig
 from cya.config.passphrase import read_passphrase_file
 from cya.config.selection import SelectionConfig
 from cya.config.sftp import SftpConfig
@@ -115,6 +116,10 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     selection: Annotated[
         SelectionConfig, key("a table", "What of the source is backed up. Without any of these keys: everything.")
     ] = msgspec.field(default_factory=SelectionConfig)
+
+    metadata: Annotated[
+        MetadataConfig, key("a table", "What is kept of files beside content, owner, mode and time.")
+    ] = msgspec.field(default_factory=MetadataConfig)
 
     @property
     def name(self) -> str:

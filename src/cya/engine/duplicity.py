@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from cya import clock
-from cya.engine import checks, environment, selection, served
+from cya.engine import checks, duplicity_side, environment, selection, served
 from cya.engine import duplicity_options as options
 from cya.engine.delivery import Delivery
+from cya.engine.duplicity_beside import Beside
 from cya.engine.duplicity_errors import KEY_NEEDED, Failure, explain
 from cya.engine.duplicity_listing import listed
 from cya.engine.duplicity_run import Run
@@ -76,12 +77,16 @@ class Duplicity:
             known = self._private.knows(chain)
             # A full of stock duplicity reads the chain that is there, which may need a key that is not here.
             apart = verb == "full" and not known
-            run = self._backup_run(job, verb, lines, self._passphrase_for(job.encryption, known=known), apart=apart)
+            passphrase = self._passphrase_for(job.encryption, known=known)
             delivery = Delivery(job.target, job.now, job.spool)
-            run.tick = backup_ticker(job.target, self._private.temporary, watch, delivery.gone)
-            run.gate = delivery.gate if job.spool is not None else None
             places = {"target": job.target, "cache": self._private.cache}
-            with served.undone_on_failure(job.target, chain, job.now):
+            with (
+                served.undone_on_failure(job.target, chain, job.now),
+                duplicity_side.placed(job, lines, self._private) as side,
+            ):
+                run = self._backup_run(job, verb, lines, passphrase, side.options, apart=apart)
+                run.tick = backup_ticker(job.target, self._private.temporary, watch, delivery.gone)
+                run.gate = delivery.gate if job.spool is not None else None
                 run.finish()
                 self._raise_if_failed(run, doing, places, way_out=checks.way_out(job.encryption, known=known))
                 if apart:
@@ -92,7 +97,9 @@ class Duplicity:
             raise EngineError(
                 f"{doing}: duplicity ended well, but the files of {clock.local(job.now)} are not in {job.target}"
             )
-        return Report("full" if start is None else "inc", start, job.now, run.statistics, tuple(run.lost.values()))
+        return Report(
+            "full" if start is None else "inc", start, job.now, run.statistics, (*run.lost.values(), *side.lost)
+        )
 
     def entries(self, source: Path, time: int, encryption: Encryption) -> Iterator[Entry]:
         """List a backup; see :meth:`cya.engine.protocol.Engine.entries`.
@@ -120,18 +127,23 @@ class Duplicity:
         chain = served.chain_at(job.source, job.time)
         lost: list[Lost] = []
         statistics: dict[str, float] = {}
-        for path in job.paths or (None,):
-            run = self._restored(job, chain, path, watch)
-            lost += run.lost.values()
-            statistics = run.statistics
-        return Report(None, None, job.time, statistics, tuple(lost))
+        with self._private.reading() as scratch:
+            beside = Beside(job, chain, scratch, self._gnupg_home)
+            for path, into in beside.paths():
+                run = self._restored(job, chain, path, into, watch)
+                lost += run.lost.values()
+                statistics = run.statistics
+            more, notes = beside.apply()
+        return Report(None, None, job.time, statistics, (*lost, *more), notes=tuple(notes))
 
-    def _restored(self, job: RestoreJob, chain: Sequence[FileSet], path: Path | None, watch: Watcher | None) -> Run:
+    def _restored(
+        self, job: RestoreJob, chain: Sequence[FileSet], path: Path | None, into: Path | None, watch: Watcher | None
+    ) -> Run:
         with self._private.reading() as scratch:
             view = scratch / "view"
             view.mkdir()
             served.view_of_volumes(chain, job.source, view)
-            with placed(job.destination, path, job.existing) as place:
+            with placed(job.destination, into, job.existing) as place:
                 run = self._restore_run(job, path, chain, scratch, place, watch)
                 doing = f"restore of {path or job.source}"
                 places = {"destination": job.destination, "cache": self._private.cache}
@@ -158,9 +170,17 @@ class Duplicity:
     def _dialect(self) -> options.Dialect:
         return options.probe(self._program, environment.clean(self._private.temporary))
 
-    def _backup_run(self, job: BackupJob, verb: str, lines: bytes, passphrase: str | None, *, apart: bool) -> Run:
+    def _backup_run(
+        self, job: BackupJob, verb: str, lines: bytes, passphrase: str | None, before: Sequence[str], *, apart: bool
+    ) -> Run:
+        """Prepare a backup.
+
+        :param before: options that choose what is in it, before all others.
+        """
         file_list = self._private.write("patterns", lines) if lines else None
-        what = selection.options(job.selection, job.source, file_list)
+        what = [*before, *selection.options(job.selection, job.source, file_list)]
+        if len(what) == len(before) == 1:
+            what = []  # duplicity refuses to include what is included anyway
         words = options.backup(verb, job.now, job.volume_size, what, apart=apart, dry_run=job.dry_run)
         words += [str(job.source), options.url(job.target)]
         temporary = self._private.temporary

@@ -58,13 +58,13 @@ class VirtualEntry:
     """An entry of a backup that the source does not have, or has otherwise.
 
     :ivar path: relative to the source's root. The directory in which it lies has to be there, or to be given, too.
-    :ivar content: of a file: its bytes, or what opens them as a stream, of any length; None: it is a directory. It is
-        stored only if it is another one than in the last backup.
+    :ivar content: of a file: its bytes, a file that has them, or what opens them as a stream, of any length; None: it
+        is a directory. It is stored only if it is another one than in the last backup.
     :ivar mtime: seconds since the epoch.
     """
 
     path: bytes
-    content: bytes | Callable[[], BinaryIO] | None
+    content: bytes | Path | Callable[[], BinaryIO] | None
     mode: int = 0o600
     uid: int = 0
     gid: int = 0
@@ -85,6 +85,8 @@ class BackupJob:
     :ivar spool: what takes finished volumes away; the sigtar and the manifest stay in the target in any case. None:
         all files stay there.
     :ivar virtual: entries that the source does not have. Only the native engine can add them.
+    :ivar metadata: keep what the format cannot hold in the directory ``.dupext``: see :mod:`cya.metadata`.
+    :ivar system: keep what the machine is like there, too.
     :ivar dry_run: only count. (Stock duplicity then counts files twice in ``SourceFiles``; ``NewFiles`` is right.)
     """
 
@@ -98,7 +100,12 @@ class BackupJob:
     dry_run: bool = False
     virtual: tuple[VirtualEntry, ...] = ()
     spool: Spool | None = None
+    metadata: bool = False
+    system: bool = False
 
+
+LEAVABLE = ("acls", "xattrs", "flags", "sparse", "times")
+"""What a restore may leave out, though the backup has it."""
 
 Existing = Literal["refuse", "keep", "replace", "resume"]
 """What happens to what is at the destination already: the restore does not begin; it stays; it is overwritten, but
@@ -120,6 +127,7 @@ class RestoreJob:
     :ivar paths: relative to the source's root, none within another; none restores everything.
     :ivar existing: what happens to what is there.
     :ivar numeric_owner: restore by uid and gid and not by name.
+    :ivar without: what is not restored though ``.dupext`` has it: some of :data:`LEAVABLE`.
     :ivar supply: what brings the files of the chain here; ``source`` then only stands for them in messages. None: they
         lie in ``source``. Only an engine that :attr:`Engine.takes_supply` can use it.
     """
@@ -131,6 +139,7 @@ class RestoreJob:
     paths: tuple[Path, ...] = ()
     existing: Existing = "refuse"
     numeric_owner: bool = False
+    without: frozenset[str] = frozenset()
     supply: Supply | None = None
 
 

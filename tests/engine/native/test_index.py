@@ -36,10 +36,14 @@ def record(number: int) -> Known:
     return Known(b"%09d" % number, 0o100644, 0, 0, 5, 5, 5, 5, 0, 5, 5, 5, b"")
 
 
-def written(path: Path, content: list[Known]) -> None:
+def written(path: Path, content: list[Known], changed: list[Known] | None = None) -> None:
     writer = IndexWriter(path)
     for record in content:
         writer.add(record)
+    if changed is not None:
+        writer.next_run()
+        for record in changed:
+            writer.add(record)
     writer.finish(b"/source", CHAIN)
 
 
@@ -48,8 +52,18 @@ def written(path: Path, content: list[Known]) -> None:
 def test_what_is_written_is_read(tmp_path: Path, content: list[Known]) -> None:
     written(tmp_path / "index", content)
     size = sum(record.size for record in content if record.length and record.size > 0)
-    assert read_header(tmp_path / "index") == Header(b"/source", CHAIN, len(content), size)
+    header = read_header(tmp_path / "index")
+    assert header is not None
+    assert header == Header(b"/source", CHAIN, len(content), size, header.second)
     assert list(read(tmp_path / "index")) == content
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.lists(st.tuples(records, st.booleans()), max_size=30, unique_by=lambda each: each[0].key))
+def test_two_runs_are_read_as_one(tmp_path: Path, content: list[tuple[Known, bool]]) -> None:
+    content.sort(key=lambda each: each[0].key)
+    written(tmp_path / "index", [r for r, changed in content if not changed], [r for r, changed in content if changed])
+    assert list(read(tmp_path / "index")) == [record for record, _ in content]
 
 
 def test_many_records_are_read_in_order(tmp_path: Path) -> None:

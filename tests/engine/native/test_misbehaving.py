@@ -37,6 +37,9 @@ class Here:
         self._next = 0
         self.has_room = True
 
+    def begin(self) -> None:
+        pass
+
     def submit(self, tasks: list[Task]) -> int:
         self._next += 1
         self._packed[self._next] = self._packer.pack(tasks)

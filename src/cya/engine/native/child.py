@@ -12,9 +12,7 @@ import msgspec
 from cya.errors import EngineError
 
 
-def started(
-    module: str, setting: msgspec.Struct, descriptors: Collection[int], stdout: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
+def started(module: str, setting: msgspec.Struct, descriptors: Collection[int]) -> subprocess.Popen[bytes]:
     """Start a module.
 
     It is a program of its own and not a fork, since we may have threads. The current directory is none of the places
@@ -26,7 +24,11 @@ def started(
     """
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module], stdin=subprocess.PIPE, stdout=stdout, pass_fds=descriptors, cwd="/"
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            cwd="/",
         )
     except OSError as error:
         raise EngineError(f"a process for reading files cannot be started: {error.strerror}") from error

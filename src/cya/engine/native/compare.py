@@ -18,6 +18,10 @@ from cya.engine.native.scan import Found, Unread
 _NANOSECONDS = 10**9
 
 
+SizeFits = Callable[[Known, int], bool]
+"""Whether a file of so many bytes can have the signature of a record, whose size is not known."""
+
+
 class What(Enum):
     """What is to be done about a path."""
 
@@ -45,13 +49,12 @@ def changes(
     found: Iterable[Found | Unread],
     known: Iterator[Known],
     ends: Sequence[int],
-    size_fits: Callable[[Known, int], bool],
+    size_fits: SizeFits,
 ) -> Iterator[Change]:
     """Yield every path of the source and of the index, in order.
 
     :param ends: when the increments of the chain end, in seconds since the epoch. Where no change time is known, a file
         whose inode has changed since the increment that holds it is doubted.
-    :param size_fits: whether a file of this size can have the signature of this record, whose size is not known.
     """
     old = next(known, None)
     kept: bytes | None = None
@@ -79,7 +82,7 @@ def _gone(old: Known, kept: bytes | None) -> Change:
     return Change(What.KEPT if kept is not None and old.key.startswith(kept) else What.DELETED, None, old)
 
 
-def _compared(item: Found, old: Known, ends: Sequence[int], size_fits: Callable[[Known, int], bool]) -> What:
+def _compared(item: Found, old: Known, ends: Sequence[int], size_fits: SizeFits) -> What:
     status = item.stat
     if not stat.S_ISREG(old.mode):
         return What.SAME if same_for_duplicity(status, item.link, old) else What.CHANGED

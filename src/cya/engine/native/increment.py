@@ -7,6 +7,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 from cya.engine.native.beneath import open_beneath
@@ -174,8 +175,14 @@ class Increment:
             return
         content = self._virtual[change.found.key].content
         try:
-            with io.BytesIO(content) if isinstance(content, bytes) else content() as stream:  # type: ignore[misc]
-                self._pack_stream(change, stream, _UNKNOWN_SIZE, is_guess=True)
+            if isinstance(content, bytes):
+                self._pack_stream(change, io.BytesIO(content), len(content))
+            elif isinstance(content, Path):
+                with open(content, "rb") as file:
+                    self._pack_stream(change, file, change.found.stat.st_size)
+            elif content is not None:
+                with content() as stream:
+                    self._pack_stream(change, stream, _UNKNOWN_SIZE, is_guess=True)
         except OSError as error:
             self._output.not_stored(change, error.strerror or str(error))
 

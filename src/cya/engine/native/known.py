@@ -47,7 +47,26 @@ class Known(NamedTuple):
     link: bytes
 
 
-def seconds(status: os.stat_result) -> int:
+class Status(NamedTuple):
+    """What counts of an ``os.stat_result``, for one that has been put aside."""
+
+    st_mode: int
+    st_ino: int
+    st_dev: int
+    st_nlink: int
+    st_uid: int
+    st_gid: int
+    st_size: int
+    st_mtime: float
+    st_mtime_ns: int
+    st_ctime_ns: int
+    st_rdev: int
+
+
+Stat = os.stat_result | Status
+
+
+def seconds(status: Stat) -> int:
     """Return the modification time as Duplicity writes it: whole seconds, none before 1970.
 
     Through a float, as stock does: within 0.1 µs of the next second it is already that.
@@ -55,7 +74,7 @@ def seconds(status: os.stat_result) -> int:
     return max(0, int(status.st_mtime))
 
 
-def same_for_duplicity(status: os.stat_result, link: bytes, old: Known) -> bool:
+def same_for_duplicity(status: Stat, link: bytes, old: Known) -> bool:
     """Duplicity's own change test: type, and what matters of it. Of a link that is the target, and here the owner."""
     if stat.S_IFMT(status.st_mode) != stat.S_IFMT(old.mode) or status.st_uid != old.uid or status.st_gid != old.gid:
         return False

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from cya.engine.native import virtual
-from cya.engine.native.compare import changes
 from cya.engine.native.counters import Counters
 from cya.engine.native.file_list import FileList
 from cya.engine.native.gpg import Gpg
@@ -26,11 +25,13 @@ from cya.engine.native.pool import Pool
 from cya.engine.native.scan import Found, Unread
 from cya.engine.native.sealing import Sealer, deflated, sealer
 from cya.engine.native.sigtars import Sigtars
-from cya.engine.native.source_size import SourceSize
 from cya.engine.native.state import State, Store
+from cya.engine.native.survey import Survey, side_entries
 from cya.engine.native.volumes import Volumes, volume_name
-from cya.engine.protocol import BackupJob, Lost, Progress, Watcher
+from cya.engine.protocol import BackupJob, Lost, Progress, VirtualEntry, Watcher
 from cya.format import manifest, names, signature
+from cya.metadata.gathered import Gathered
+from cya.metadata.side_files import SideFiles
 
 _TICK = 0.2
 
@@ -64,19 +65,31 @@ class Making:
         self._start = state.chain[-1].end if state.chain else None
         self._old = OldSignatures(state.sigtars)
 
-    def make(self, walk: Iterable[Found | Unread], watch: Watcher | None) -> tuple[Counters, list[Lost]]:
-        """Make the increment; return what was counted, and what is not in it as it should be."""
-        job, capacity = self._job, unit_capacity(self._job.volume_size << 20)
+    def make(
+        self, walk: Iterable[Found | Unread], entries: Mapping[bytes, VirtualEntry], watch: Watcher | None
+    ) -> tuple[Counters, list[Lost]]:
+        """Make the increment; return what was counted, and what is not in it as it should be.
+
+        :param entries: those that the source does not have, by key.
+        """
+        job, capacity, known = self._job, unit_capacity(self._job.volume_size << 20), self._state
         seal, suffix = sealer(job.encryption, self._gpg, self._salt)
         pool = Pool(self._root, self._state.sigtars, capacity, len(os.sched_getaffinity(0)))
         output = self._output(seal, suffix)
         inline = partial(Packer, self._root, self._old)
         large = LargeFiles(output, inline(capacity), self._old, capacity)
-        total = SourceSize(self._root, job.source, job.selection, self._lines) if watch is not None else None
-        tick = self._ticker(output, watch, total)
-        increment = Increment(self._root, pool, output, large, inline, capacity, virtual.by_key(job.virtual), tick)
+        side = SideFiles(self._side_place()) if job.metadata else None
+        survey = Survey(self._temporary / "changes", entries, side, metadata=job.metadata, lose=output.lose)
+        tick = self._ticker(output, survey, watch)
         try:
-            increment.make(changes(walk, self._state.known(), self._state.ends, self._size_fits))
+            system = Gathered(job.source) if job.system else None
+            survey.make(walk, known.known(), known.ends, self._size_fits, output.plain, pool.begin, tick)
+            output.index.next_run()
+            if side is not None:
+                files = side.finish(survey.links, system.files() if system is not None else {})
+                entries = virtual.by_key((*job.virtual, *side_entries(files)))
+            increment = Increment(self._root, pool, output, large, inline, capacity, entries, tick)
+            increment.make(survey.changes(entries, known.ends, self._size_fits))
             output.volumes.finish()
             output.sigtars.finish()
             self._write_manifest(output, seal, suffix)
@@ -88,8 +101,9 @@ class Making:
         finally:
             pool.close()
             self._old.close()
-            if total is not None:
-                total.close()
+            survey.close()
+            if side is not None:
+                side.close()
         output.counters.TotalDestinationSizeChange = output.volumes.size
         if output.damaged | self._old.damaged:
             self._store.forget(sorted(output.damaged | self._old.damaged), self._state)
@@ -107,6 +121,11 @@ class Making:
             len(self._state.chain),
             self._started,
         )
+
+    def _side_place(self) -> Path:
+        place = self._temporary / "dupext"
+        place.mkdir(0o700)
+        return place
 
     def _size_fits(self, known: Known, size: int) -> bool:
         """Whether a file of this size can have an old signature, whose head tells the block length."""
@@ -156,22 +175,22 @@ class Making:
         os.rename(self._temporary / "manifest", local(names.manifest(self._start, job.now, b"")))
         os.rename(self._temporary / "new-index", self._store.index)
 
-    def _ticker(self, output: Output, watch: Watcher | None, total: SourceSize | None) -> Callable[[], None]:
+    def _ticker(self, output: Output, survey: Survey, watch: Watcher | None) -> Callable[[], None]:
         """Return what tells ``watch`` from time to time how far the run is.
 
-        As long as the size of the source is not counted, that of the last backup has to do.
+        As long as the walk goes on, the size of the last backup has to do.
         """
         last = time.monotonic()
 
         def tick() -> None:
             nonlocal last
             now = time.monotonic()
-            if watch is None or total is None or now < last + _TICK:
+            if watch is None or now < last + _TICK:
                 return
             last = now
             counted = output.counters
             note = f"volume {len(output.volumes.infos) + 1}"
-            size = total.known() or self._state.bytes
+            size = survey.total if survey.total is not None else self._state.bytes
             watch(Progress(output.done, size, "bytes", counted.SourceFiles, note))
 
         return tick

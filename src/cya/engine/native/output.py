@@ -10,7 +10,7 @@ from cya.engine.native.compare import Change, What
 from cya.engine.native.counters import Counters
 from cya.engine.native.file_list import FileList
 from cya.engine.native.index import IndexWriter
-from cya.engine.native.known import DOUBTED, Known, seconds
+from cya.engine.native.known import DOUBTED, Known, Stat, seconds
 from cya.engine.native.plan import Large
 from cya.engine.native.sigtars import Sigtars
 from cya.engine.native.tasks import LOST, UNCHANGED, Outcome, Packed, Part
@@ -83,7 +83,7 @@ class Output:
     def finished(self, large: Large, parts: list[Part], inner: int, length: int) -> None:
         """Add what comes after the pieces of a large file: its entry in the sigtar, in parts, and its record."""
         places = [self.sigtars.add(part) for part in parts]
-        key, status, _ = large.found
+        key, status = large.found.key, large.found.stat
         self._count(large.change.known, status.st_size, large.stored, key, is_regular=True)
         ctime = DOUBTED if large.broken else self._ctime(status)
         self.index.add(
@@ -117,7 +117,7 @@ class Output:
         """Take note of what stays as the chain has it, and is to be looked at again."""
         self.index.add(known._replace(ctime=DOUBTED) if known.length else known)
 
-    def _same(self, status: os.stat_result, known: Known) -> None:
+    def _same(self, status: Stat, known: Known) -> None:
         self.counters.seen(status.st_size)
         if not known.length:
             self.index.add(known)
@@ -164,7 +164,7 @@ class Output:
         if is_regular:
             self.file_list.add(path_of(key), word)
 
-    def _ctime(self, status: os.stat_result) -> int:
+    def _ctime(self, status: Stat) -> int:
         is_proof = 0 < status.st_ctime_ns < self.started - _TICK
         return status.st_ctime_ns if is_proof else DOUBTED
 

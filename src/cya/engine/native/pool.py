@@ -24,7 +24,7 @@ _ENDED = "a process that reads files ended before its time; see above for what i
 
 
 class Pool:
-    """Packs units in processes, which are started with the first one: an increment without changes needs none."""
+    """Packs units in processes, which are started when they are needed: an increment without changes needs none."""
 
     def __init__(self, root: int, sigtars: tuple[Path, ...], capacity: int, workers: int) -> None:
         """Start nothing yet.
@@ -45,14 +45,19 @@ class Pool:
         """Whether another unit can be submitted."""
         return bool(self._free)
 
+    def begin(self) -> None:
+        """Start the workers, if they are not yet: it takes them a while."""
+        if self._slots is None:
+            self._slots = self._started()
+
     def submit(self, tasks: list[Task]) -> int:
         """Have a unit packed; return the number by which to ask for it. There must be room.
 
         :raises SlotFull: when the tasks are too many, or their paths too long.
         :raises EngineError: when no worker can be started.
         """
-        if self._slots is None:
-            self._slots = self._started()
+        self.begin()
+        assert self._slots is not None  # noqa: S101 they are started
         self._slots.put_tasks(self._free[-1], [to_plain(task) for task in tasks])
         slot = self._free.pop()
         try:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple
 
 from cya.engine.native.beneath import DIRECTORY, open_beneath, open_directory
+from cya.engine.native.known import Stat
 from cya.engine.native.matching import Matcher, Verdict
 from cya.engine.protocol import Selection
+from cya.metadata.look import Extra
 
 MOST_OPEN = 128
 """Directories that are held open, the source not counted. Upper ones are closed, and opened again on the way back."""
@@ -29,6 +31,10 @@ _CLOSED = -1
 _PLAIN = frozenset((stat.S_IFREG, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK))
 _MOVED = "its directory was moved meanwhile"
 _UNSTEADY = "it changes all the time"
+
+
+Look = Callable[[int, bytes, os.stat_result, int], Extra | None]
+"""As :func:`cya.metadata.look.look`."""
 
 
 class _Changed(Enum):
@@ -45,11 +51,13 @@ class Found(NamedTuple):
     :ivar key: the path below the source, NUL between its components; empty for the source itself.
     :ivar stat: of the thing itself, not of what a link points to.
     :ivar link: where a symbolic link points to; else empty.
+    :ivar extra: what else it has, where that is looked at.
     """
 
     key: bytes
-    stat: os.stat_result
+    stat: Stat
     link: bytes
+    extra: Extra | None = None
 
 
 class Unread(NamedTuple):
@@ -98,7 +106,13 @@ class Scan:
     """
 
     def __init__(
-        self, root_fd: int, source: Path, selection: Selection, lines: bytes = b"", only: Collection[bytes] = ()
+        self,
+        root_fd: int,
+        source: Path,
+        selection: Selection,
+        lines: bytes = b"",
+        only: Collection[bytes] = (),
+        look: Look | None = None,
     ) -> None:
         """Prepare the walk; nothing is read yet.
 
@@ -107,6 +121,7 @@ class Scan:
         :param lines: what :func:`cya.engine.selection.check` made of the patterns, for the source and any link to it.
         :param only: keys; only these paths are looked at, what lies below them, and the directories on the way.
             None given: everything.
+        :param look: looks at what else there is of each thing; then sockets are found, too.
         :raises ConfigError: when a line cannot work, or the source lies in what is always left out.
         """
         self._root_fd = root_fd
@@ -114,6 +129,7 @@ class Scan:
         self._path = os.path.join(os.fsencode(source), b"")
         self._matcher = Matcher(selection, source, lines)
         self._device = 0
+        self._look_at = look
         self.sockets = self.unknown = self.excluded = 0
 
     def __iter__(self) -> Iterator[Found | Unread]:
@@ -121,8 +137,10 @@ class Scan:
 
         :raises OSError: when the source itself cannot be looked at.
         """
-        root = Found(b"", os.fstat(self._root_fd), b"")
-        self._device = root.stat.st_dev
+        there = os.fstat(self._root_fd)
+        look = self._look_at
+        root = Found(b"", there, b"", look(self._root_fd, b".", there, self._root_fd) if look else None)
+        self._device = there.st_dev
         yield root
         try:
             names = _listed(self._root_fd)
@@ -185,12 +203,11 @@ class Scan:
                 elif not self._chosen(other, there):
                     return None
                 elif kind in _PLAIN:
-                    return Found(here.prefix + name, there, b"")
+                    return self._found(here, name, there, b"")
                 elif kind != stat.S_IFLNK:
-                    self._skip(kind)
-                    return None
+                    return self._odd(here, name, there)
                 elif link := _target(name, here.fd):
-                    return Found(here.prefix + name, there, link)
+                    return self._found(here, name, there, link)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -222,11 +239,17 @@ class Scan:
         self.excluded += not chosen
         return chosen
 
-    def _skip(self, kind: int) -> None:
-        if kind == stat.S_IFSOCK:
-            self.sockets += 1
-        else:
+    def _found(self, here: _Directory, name: bytes, there: os.stat_result, link: bytes) -> Found:
+        look = self._look_at
+        return Found(here.prefix + name, there, link, look(here.fd, name, there, _CLOSED) if look is not None else None)
+
+    def _odd(self, here: _Directory, name: bytes, there: os.stat_result) -> Found | None:
+        """Count something that no archive can hold, and maybe tell of it."""
+        if not stat.S_ISSOCK(there.st_mode):
             self.unknown += 1
+            return None
+        self.sockets += 1
+        return self._found(here, name, there, b"") if self._look_at is not None else None
 
     def _opened(
         self, here: _Directory, name: bytes, there: os.stat_result, *, waits: bool
@@ -259,6 +282,8 @@ class Scan:
             _close(opened)
             self.excluded += 1
             return None
+        if (look := self._look_at) is not None:
+            opened.found = opened.found._replace(extra=look(here.fd, name, there, opened.fd))
         opened.names = self._wanted(opened.prefix, names)
         return opened
 
@@ -318,7 +343,7 @@ def _target(name: bytes, dir_fd: int) -> bytes:
         raise
 
 
-def _identity(there: os.stat_result) -> tuple[int, int]:
+def _identity(there: Stat) -> tuple[int, int]:
     return there.st_dev, there.st_ino
 
 

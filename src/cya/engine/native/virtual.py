@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from cya.engine.native.known import VIRTUAL
-from cya.engine.native.scan import Found, Unread
+from cya.engine.native.scan import Found
 from cya.engine.protocol import VirtualEntry
 from cya.errors import ConfigError
 
@@ -32,29 +33,18 @@ def by_key(entries: Sequence[VirtualEntry]) -> Mapping[bytes, VirtualEntry]:
     return found
 
 
-def merged(walk: Iterable[Found | Unread], entries: Mapping[bytes, VirtualEntry]) -> Iterator[Found | Unread]:
-    """Yield what the walk yields and the entries, in order; an entry replaces what the source has there."""
-    waiting = iter(entries.items())
-    following = next(waiting, None)
-    for item in walk:
-        while following is not None and following[0] < item.key:
-            yield _found(*following)
-            following = next(waiting, None)
-        if following is not None and following[0] == item.key:
-            yield _found(*following)
-            following = next(waiting, None)
-            if isinstance(item, Unread) and item.below:
-                yield item
-        else:
-            yield item
-    while following is not None:
-        yield _found(*following)
-        following = next(waiting, None)
+def found(entries: Mapping[bytes, VirtualEntry]) -> Iterator[Found]:
+    """Yield the entries, in order, as a walk would."""
+    return (_found(key, entries[key]) for key in sorted(entries))
 
 
 def _found(key: bytes, entry: VirtualEntry) -> Found:
     kind = stat.S_IFDIR if entry.content is None else stat.S_IFREG
-    size = len(entry.content) if isinstance(entry.content, bytes) else 0
+    size = 0
+    if isinstance(entry.content, bytes):
+        size = len(entry.content)
+    elif isinstance(entry.content, Path):
+        size = entry.content.stat().st_size
     status = os.stat_result(
         (kind | entry.mode, 0, 0, 1, entry.uid, entry.gid, size, entry.mtime, entry.mtime, 0),
         {"st_mtime": float(entry.mtime), "st_ctime_ns": VIRTUAL, "st_rdev": 0},

@@ -21,6 +21,7 @@ from cya.engine.protocol import BackupJob, Report, Watcher
 from cya.errors import EngineError
 from cya.format import librsync
 from cya.format.collection import FileSet
+from cya.metadata.look import look
 
 
 def backup(job: BackupJob, private: Private, gnupg_home: Path | None, watch: Watcher | None) -> Report:
@@ -41,15 +42,15 @@ def backup(job: BackupJob, private: Private, gnupg_home: Path | None, watch: Wat
         state = State() if job.full else _state(store, chain, job, private)
         root = _opened(job.source)
         try:
-            scan = Scan(root, job.source, job.selection, lines)
-            walk = virtual.merged(scan, virtual.by_key(job.virtual))
+            scan = Scan(root, job.source, job.selection, lines, look=look if job.metadata else None)
+            entries = virtual.by_key(job.virtual)
             if job.dry_run:
-                counters, lost = dry_run.counted(walk, state, watch)
+                counters, lost = dry_run.counted(scan, entries, state, private.temporary, watch, metadata=job.metadata)
             else:
                 with served.undone_on_failure(job.target, chain, job.now):
                     salt = salt_of(private.cache, job.now)
                     making = Making(job, lines, state, store, gpg, salt, root, private.temporary, started)
-                    counters, lost = making.make(walk, watch)
+                    counters, lost = making.make(scan, entries, watch)
         except IndexDamaged as error:
             store.index.unlink(missing_ok=True)
             raise EngineError(f"the cache was damaged while the backup ran ({error}); run again") from error

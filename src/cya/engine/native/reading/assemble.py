@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Assemble:
         self._label, self._target, self._work = label, target, work
         self._directory = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._made = RunWriter(work / f"made-{label}")
+        self._kept = RunWriter(work / f"kept-{label}")
         target.way.made = lambda key: self._made.add(key, MADE)
 
     def assemble(self, groups: Iterable[Group]) -> Outcome:
@@ -55,7 +57,7 @@ class Assemble:
                     outcome.size += self._one(group.key, group.parts)
                     outcome.files += 1
                 except Kept:
-                    pass
+                    self._kept.add(group.key, b"")
                 except (_Lost, DeltaDamaged) as error:
                     outcome.lost.append((shortened(group.key), str(error)))
                 except OSError as error:
@@ -65,8 +67,7 @@ class Assemble:
         finally:
             os.close(self._directory)
         outcome.kept = self._target.kept - kept
-        if (path := self._made.close()) is not None:
-            outcome.runs.append(path.name)
+        outcome.runs += [path.name for path in (self._made.close(), self._kept.close()) if path is not None]
         return outcome
 
     def _one(self, key: bytes, parts: Sequence[Part]) -> int:
@@ -95,7 +96,8 @@ class Assemble:
                 self._target.place(own, self._directory, key, member, patch.size)
             else:
                 self._check_room(patch.size)
-                self._target.file(key, member, patch.size, patch.write)
+                sparse = self._target.extents_of(key) is not None
+                self._target.file(key, member, patch.size, partial(patch.write, sparse=sparse))
             return patch.size
         finally:
             patch.close()

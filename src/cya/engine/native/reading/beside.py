@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cya.engine.native.beneath import DIRECTORY, open_beneath
+from cya.engine.native.known import Stat
 from cya.engine.native.reading.recorded import Recorded
 from cya.engine.native.scan import Found, Unread
 
@@ -22,7 +23,7 @@ class Pair(NamedTuple):
 
     record: Recorded | None
     found: Found | None
-    above: os.stat_result | None = None
+    above: Stat | None = None
     unread: Unread | None = None
 
     @property

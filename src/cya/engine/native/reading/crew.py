@@ -14,6 +14,7 @@ import msgspec
 from cya import errors
 from cya.engine.native.child import started
 from cya.engine.native.reading import tasks
+from cya.engine.native.reading.opening import Opener
 from cya.engine.native.reading.perform import Performer
 from cya.errors import CyaError, EngineError
 
@@ -42,8 +43,8 @@ class Crew(Protocol):
 class Alone:
     """Does all tasks in this process: for a few small ones that is faster."""
 
-    def __init__(self, setting: tasks.Setting, tick: Ticker) -> None:
-        self._performer = Performer(setting, tick)
+    def __init__(self, setting: tasks.Setting, tick: Ticker, opener: Opener | None = None) -> None:
+        self._performer = Performer(setting, tick, opener)
 
     def do(self, wanted: Tasks) -> Answers:
         """Do tasks; see :class:`Crew`."""
@@ -54,7 +55,8 @@ class Alone:
                 yield task, self._performer.perform(task)
 
     def close(self) -> None:
-        """Do nothing: there is nobody."""
+        """Close what is open."""
+        self._performer.close()
 
 
 class _Worker(NamedTuple):

@@ -6,7 +6,7 @@ import os
 import stat
 
 from cya.engine.native import account_names
-from cya.engine.native.known import seconds
+from cya.engine.native.known import Stat, seconds
 from cya.engine.native.reading.recorded import Recorded
 from cya.engine.native.scan import Found
 
@@ -47,7 +47,7 @@ class Differing:
             differing.append("mtime")
         return tuple(differing)
 
-    def _has_owner(self, record: Recorded, status: os.stat_result) -> bool:
+    def _has_owner(self, record: Recorded, status: Stat) -> bool:
         if (status.st_uid, status.st_gid) == (record.uid, record.gid):
             return True
         if not self.by_name:

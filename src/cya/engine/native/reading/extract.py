@@ -14,13 +14,15 @@ from cya.engine.native.reading.outcome import DIRECTORY, MADE, Outcome, shortene
 from cya.engine.native.reading.parts import Part, Range, own_file, packed
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.spill import PieceRun, Spill
-from cya.engine.native.reading.target import Kept, Target, write_all
+from cya.engine.native.reading.target import Kept, Target, is_hole, write_all
 from cya.engine.native.reading.trouble import told, unwritable
 from cya.engine.native.reading.volume import Wanted
 from cya.format.difftar import Entry, What
 from cya.format.tar_reader import Member
 
 _REGULAR, _DIRECTORY = b"0", b"5"
+_SHORT = 1 << 16
+"""Bytes up to which a hole may be written first."""
 _SMALL = 1 << 20
 """Bytes up to which what has to be patched is not worth a file of its own."""
 
@@ -52,6 +54,7 @@ class Extract:
         self._directories = RunWriter(work / f"directories-{label}")
         self._made = RunWriter(work / f"made-{label}")
         self._parts = RunWriter(work / f"parts-{label}")
+        self._kept = RunWriter(work / f"kept-{label}")
         self._run: PieceRun | None = None
         self.outcome = Outcome()
         target.way.made = lambda key: self._made.add(key, MADE)
@@ -71,7 +74,7 @@ class Extract:
                 self._run.close()
         outcome = self.outcome
         outcome.kept += self._target.kept - kept
-        for writer in (self._directories, self._made, self._parts):
+        for writer in (self._directories, self._made, self._parts, self._kept):
             if (path := writer.close()) is not None:
                 outcome.runs.append(path.name)
         return outcome
@@ -99,13 +102,16 @@ class Extract:
             elif found.piece:
                 self._piece(found, member, entries)
             elif action is Action.FINAL:
-                self._target.file(found.key, member, member.size, lambda fd: _written(fd, entries.data()))
+                sparse = member.size > _SHORT and self._is_sparse(found.key)
+                self._target.file(
+                    found.key, member, member.size, lambda fd: _written(fd, entries.data(), sparse=sparse)
+                )
                 self.outcome.size += member.size
                 self.outcome.files += 1
             else:
                 self._part(found, member, entries)
         except Kept:
-            pass
+            self._kept.add(found.key, b"")
         except OSError as error:
             if self._run is not None and self._run.key == found.key:
                 self._run.broken = True
@@ -129,15 +135,19 @@ class Extract:
             name = own_file(self._increment, found.key)
             with self._spill.own(name) as fd:
                 os.ftruncate(fd, 0)
-                where = Range(name, 0, _written(fd, entries.data()))
+                where = Range(name, 0, _written(fd, entries.data(), sparse=self._is_sparse(found.key)))
         self._parts.add(found.key, packed(Part(self._increment, delta, 0, 0, where, member)))
 
     def _piece(self, found: Entry, member: Member, entries: Source) -> None:
         if self._run is None:
-            self._run = PieceRun(found, member, self._increment, self._spill)
+            sparse = self._is_sparse(found.key)
+            self._run = PieceRun(found, member, self._increment, self._spill, sparse=sparse)
         elif self._run.last + 1 != found.piece and found.what is What.SNAPSHOT:
             self._run.broken = True
         self._run.add(found.piece, member.size, entries.data())
+
+    def _is_sparse(self, key: bytes) -> bool:
+        return self._target.extents_of(key) is not None
 
     def _end_run(self) -> None:
         """Take note of the pieces of a file."""
@@ -159,9 +169,18 @@ class Extract:
         self.lose(key, told(error))
 
 
-def _written(fd: int, data: Iterator[bytes | memoryview]) -> int:
+def _written(fd: int, data: Iterator[bytes | memoryview], *, sparse: bool = False) -> int:
+    """Write data; return how many bytes they were.
+
+    :param sparse: where there are many zeros, leave a hole: else a file with large ones may find no room.
+    """
     size = 0
     for piece in data:
-        write_all(fd, piece)
         size += len(piece)
+        if sparse and is_hole(piece):
+            os.lseek(fd, len(piece), os.SEEK_CUR)
+        else:
+            write_all(fd, piece)
+    if sparse:
+        os.ftruncate(fd, size)
     return size

@@ -106,6 +106,8 @@ class Opener:
         try:
             with self._gpg.decrypting(path, self._passphrase) as stream:
                 yield stream.read
+                while stream.read(_AT_ONCE):
+                    pass  # gpg takes it ill when nobody wants the rest
         except DecryptionFailed:
             raise
         except (IntegrityError, EngineError) as error:

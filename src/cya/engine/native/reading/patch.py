@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cya.engine.native.reading.parts import Range, Ranges
+from cya.engine.native.reading.target import is_hole
 from cya.format.delta_commands import DeltaDamaged, commands
 
 MOST_COMMANDS = 1 << 21
@@ -143,16 +144,17 @@ class Patch:
             at += length
         return True
 
-    def write(self, fd: int, *, in_place: bool = False) -> None:
+    def write(self, fd: int, *, in_place: bool = False, sparse: bool = False) -> None:
         """Write the newest version from its beginning on.
 
         :param in_place: what comes from the old version is there already.
+        :param sparse: leave a hole where there are many zeros.
         """
         at = 0
         for number, place, length in trace(self._layers, self.base.size):
             if number >= 0 or not in_place:
                 source = self._layers[number].delta if number >= 0 else self.base
-                _copy(source, place, fd, at, length)
+                _copy(source, place, fd, at, length, sparse=sparse)
             at += length
         os.ftruncate(fd, at)
 
@@ -194,12 +196,14 @@ class Patch:
             path.unlink(missing_ok=True)
 
 
-def _copy(source: Ranges, place: int, fd: int, at: int, length: int) -> None:
+def _copy(source: Ranges, place: int, fd: int, at: int, length: int, *, sparse: bool = False) -> None:
     while length:
         data = source.read_at(place, min(length, _AT_ONCE))
         if not data:
             raise DeltaDamaged("something ends before its time")
         view = memoryview(data)
+        if sparse and is_hole(data):
+            at, view = at + len(data), view[:0]
         while view:
             done = os.pwrite(fd, view, at)
             at, view = at + done, view[done:]

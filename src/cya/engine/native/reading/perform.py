@@ -11,6 +11,7 @@ from pathlib import Path
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading import assemble, extract, indexed, salvage, scan_volume, tasks
 from cya.engine.native.reading.actions import Actions
+from cya.engine.native.reading.extras import Extras
 from cya.engine.native.reading.opening import FileDamaged, Opener, digest_of
 from cya.engine.native.reading.outcome import Outcome, shortened
 from cya.engine.native.reading.owners import Owners
@@ -26,17 +27,20 @@ _TICK = 0.2
 class Performer:
     """Does tasks, one after another."""
 
-    def __init__(self, setting: tasks.Setting, say: Callable[[tasks.Tick], object]) -> None:
+    def __init__(
+        self, setting: tasks.Setting, say: Callable[[tasks.Tick], object], opener: Opener | None = None
+    ) -> None:
         """Take note of what is common to all tasks.
 
         :param say: is told how far a task is.
+        :param opener: what opens files; None: it is made with what the setting says.
         """
         self._setting, self._say = setting, say
         self._work = path_of(setting.work)
-        home = Path(os.fsdecode(setting.gnupg_home)) if setting.gnupg_home else None
-        passphrase = setting.passphrase.decode("utf-8", "surrogateescape") if setting.passphrase is not None else None
-        self._opener = Opener(passphrase, Gpg(Path(os.fsdecode(setting.temporary)), home))
-        self._wanted = Wanted(setting.wanted)
+        self._opener = opener or _opener(setting)
+        self._wanted = Wanted(setting.wanted, setting.without, setting.links)
+        self._extras = Extras(self._work / setting.extras if setting.extras is not None else None)
+        self._instead = dict(setting.instead)
         self._last = time.monotonic()
 
     def perform(self, task: tasks.AnyTask) -> tasks.Done | tasks.Damaged:
@@ -47,7 +51,8 @@ class Performer:
         owners = Owners(numeric=self._setting.numeric)
         setting = self._setting
         existing = Existing(setting.existing)
-        with closing(Target(setting.target, self._work, existing, owners, setting.own, setting.time)) as to:
+        where = (setting.target, self._work, existing, owners, setting.own, setting.time)
+        with closing(Target(*where, self._extras, self._instead)) as to:
             try:
                 outcome = self._outcome(task, to)
             except FileDamaged as error:
@@ -58,7 +63,11 @@ class Performer:
                 raise unwritable(error) from error
         self._tick(at_once=True)
         counted = (outcome.files, outcome.size, outcome.kept, owners.not_given)
-        return tasks.Done(*counted, outcome.lost, outcome.runs, sorted(outcome.seen), outcome.ends)
+        return tasks.Done(*counted, outcome.lost, outcome.runs, sorted(outcome.seen), outcome.ends, to.unset)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._extras.close()
 
     def _outcome(self, task: tasks.AnyTask, target: Target) -> Outcome:
         if isinstance(task, tasks.Assemble):
@@ -121,3 +130,9 @@ class Performer:
             self._last = now
             consumed, self._opener.consumed = self._opener.consumed, 0
             self._say(tasks.Tick(consumed))
+
+
+def _opener(setting: tasks.Setting) -> Opener:
+    home = Path(os.fsdecode(setting.gnupg_home)) if setting.gnupg_home else None
+    passphrase = setting.passphrase.decode("utf-8", "surrogateescape") if setting.passphrase is not None else None
+    return Opener(passphrase, Gpg(Path(os.fsdecode(setting.temporary)), home))

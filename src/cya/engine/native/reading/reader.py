@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from cya import clock
 from cya.engine import checks, placing, scratch, served
 from cya.engine.native.gpg import Gpg
-from cya.engine.native.reading import tasks
+from cya.engine.native.reading import bringing, flagging, metadata, tasks
 from cya.engine.native.reading.crew import Alone, Crew, Workers
+from cya.engine.native.reading.extras import Extras
+from cya.engine.native.reading.linking import Linking
 from cya.engine.native.reading.opening import Opener
 from cya.engine.native.reading.outcome import shortened
 from cya.engine.native.reading.owners import Owners
-from cya.engine.native.reading.restoring import Restored, Restoring
+from cya.engine.native.reading.restored import Restored
+from cya.engine.native.reading.restoring import Restoring
 from cya.engine.native.reading.steps import Step, steps
 from cya.engine.native.reading.supply import Here
 from cya.engine.native.reading.target import Existing, Target, path_of
 from cya.engine.native.reading.trouble import unwritable
+from cya.engine.native.reading.unset import told_of
 from cya.engine.private import Private
 from cya.engine.protocol import Lost, Progress, Report, RestoreJob, Watcher
 from cya.errors import DecryptionFailed, EngineError, NotInBackup
 from cya.format import key as keys
 from cya.format.collection import FileSet
 from cya.format.tar_reader import Member
+from cya.metadata.look import DEFAULT
 from cya.supply import Supply
 
 _FEW = 1 << 25
@@ -44,24 +52,17 @@ def restore(job: RestoreJob, private: Private, gnupg_home: Path | None, watch: W
         placing.check(destination, path, job.existing)
     supply = job.supply or Here(job.source)
     chain = served.chain_of(supply.names(), job.source, job.time)
-    root = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        owners = Owners(numeric=job.numeric_owner)
-        scratch.remove_stale(root, placing.PREFIX)
-        with (
-            private.reading() as private_scratch,
-            _working(root, destination) as work,
-            closing(Target(root, path_of(work.fd), _EXISTING[job.existing], owners, "own", job.time)) as target,
-        ):
-            restored, top = _restored(job, chain, supply, root, target, work, private_scratch, gnupg_home, watch)
-        if top is not None:  # only now: the working directory had to be removed from it
-            target.dress(root, top)
-    except OSError as error:
-        raise unwritable(error) from error
-    finally:
-        os.close(root)
-    restored.not_owned += owners.not_given
-    return _report(job, restored, started)
+    with ExitStack() as until_end:
+        root = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        until_end.callback(os.close, root)
+        try:
+            scratch.remove_stale(root, placing.PREFIX)
+            with private.reading() as private_scratch, _working(root, destination) as work:
+                whole = _restored(job, chain, supply, root, work, private_scratch, gnupg_home, watch, until_end)
+            whole.finish(root)  # only now: the working directory had to be removed from it
+        except OSError as error:
+            raise unwritable(error) from error
+    return _report(job, whole.restored, started)
 
 
 @contextmanager
@@ -81,27 +82,51 @@ def _working(root: int, destination: Path) -> Iterator[scratch.Held]:
             os.close(fd)
 
 
+@dataclass
+class _Whole:
+    """All is there but what the destination itself gets, and flags.
+
+    :ivar top: what attributes the destination gets.
+    :ivar kept: keys of what was there, and stays as it is.
+    """
+
+    restored: Restored
+    target: Target
+    owners: Owners
+    top: Member | None
+    flagged: Sequence[tuple[bytes, int]]
+    kept: frozenset[bytes]
+
+    def finish(self, root: int) -> None:
+        """Do what is left."""
+        if self.top is not None:
+            self.target.dress(root, b"", self.top)
+        flagging.set_flags(root, self.flagged, self.kept, self.restored)
+        self.restored.not_owned += self.owners.not_given
+        self.restored.add_unset(self.target.unset)
+
+
 def _restored(
     job: RestoreJob,
     chain: Sequence[FileSet],
     supply: Supply,
     root: int,
-    target: Target,
     work: scratch.Held,
     private_scratch: Path,
     gnupg_home: Path | None,
     watch: Watcher | None,
-) -> tuple[Restored, Member | None]:
+    until_end: ExitStack,
+) -> _Whole:
     passphrase = job.encryption.passphrase
     opener = Opener(passphrase, Gpg(private_scratch, gnupg_home))
     known, restored = _read(chain, supply, opener)
-    wanted = sorted(keys.key_of(os.fsencode(path)) for path in job.paths)
+    asked = sorted(keys.key_of(os.fsencode(path)) for path in job.paths)
     setting = tasks.Setting(
         target=root,
         work=work.fd,
         own=work.name.removeprefix(placing.PREFIX),
         channel=-1,
-        wanted=wanted,
+        wanted=asked,
         existing=_EXISTING[job.existing],
         time=job.time,
         numeric=job.numeric_owner,
@@ -109,14 +134,43 @@ def _restored(
         gnupg_home=os.fsencode(gnupg_home) if gnupg_home else None,
         temporary=os.fsencode(private_scratch),
     )
+    place = path_of(work.fd)
+    side = bringing.brought(known, supply, opener, place, job.time, restored)
+    found = metadata.read(side, asked, job.without, place, restored)
+    wanted = found.names.wanted
+    setting = msgspec.structs.replace(
+        setting,
+        wanted=wanted,
+        without=found.without,
+        extras=found.file,
+        instead=list(found.names.instead.items()),
+        links=found.names.links,
+    )
     volumes = [volume for step in known for volume in step.volumes if volume.may_hold(wanted)]
     sizes = {volume: supply.size(volume.name) for volume in volumes}
     told = _Progress(watch, sum(size * (2 if volume.increment else 1) for volume, size in sizes.items()))
-    with closing(_crew(setting, list(sizes.values()), told.tick)) as crew:
-        restoring = Restoring(known, supply, crew, path_of(work.fd), wanted, restored, told.moved)
-        top = restoring.restore(target, keep=job.existing == "keep")
-    _check_found(wanted, restored, job)
-    return restored, top
+    _prepare(job, root, found)
+    owners = Owners(numeric=job.numeric_owner)
+    extras = until_end.enter_context(closing(Extras(place / found.file if found.file is not None else None)))
+    target = Target(root, place, _EXISTING[job.existing], owners, "own", job.time, extras, found.names.instead)
+    linking = Linking(root, target, place, restored, replaces=not found.ours)
+    with closing(target), closing(_crew(setting, list(sizes.values()), told.tick)) as crew:
+        restoring = Restoring(known, supply, crew, place, wanted, restored, told.moved)
+        top = restoring.restore(
+            target, keep=job.existing == "keep", besides=lambda: linking.make(found.names.sets, found.sockets)
+        )
+        kept = frozenset(restoring.kept()) if found.flagged and job.existing == "keep" else frozenset()
+    _check_found(wanted, found.names.instead, restored, job)
+    return _Whole(restored, target, owners, top, found.flagged, kept)
+
+
+def _prepare(job: RestoreJob, root: int, found: metadata.Metadata) -> None:
+    """Take away what would change what is made, or forbid to make it."""
+    if job.existing in ("replace", "resume"):
+        flagging.take_off(root, found.flagged)
+    if not job.paths and job.existing != "keep":
+        with suppress(OSError):  # there is none
+            os.removexattr(root, DEFAULT)
 
 
 def _read(chain: Sequence[FileSet], supply: Supply, opener: Opener) -> tuple[list[Step], Restored]:
@@ -159,13 +213,17 @@ def _crew(setting: tasks.Setting, sizes: Sequence[int], tick: Callable[[tasks.Ti
     return Workers(setting, workers, tick)
 
 
-def _check_found(wanted: Sequence[bytes], restored: Restored, job: RestoreJob) -> None:
-    """Take note of wanted paths of which there was nothing.
+def _check_found(wanted: Sequence[bytes], instead: Mapping[bytes, bytes], restored: Restored, job: RestoreJob) -> None:
+    """Take note of wanted paths of which there was nothing; what is lost gets the name that is wanted.
 
     :raises NotInBackup: when there was nothing of any, and all that could tell is whole.
     """
+    for key, other in instead.items():
+        if (why := restored.lost.pop(shortened(key), None)) is not None:
+            restored.lost[shortened(other)] = why
     end = clock.iso(job.time)
-    missing = {key for number, key in enumerate(wanted) if number not in restored.seen}
+    missing = {instead.get(key, key) for number, key in enumerate(wanted) if number not in restored.seen}
+    missing -= restored.others
     missing -= {key for key in missing if any(lost == key or lost.startswith(key + b"\0") for lost in restored.lost)}
     if missing and not restored.damaged and len(missing) == len(wanted):
         path = os.fsdecode(keys.path_of(min(missing)))
@@ -190,7 +248,7 @@ def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
     }
     lost = (Lost(os.fsdecode(keys.path_of(key)), reason) for key, reason in sorted(restored.lost.items()))
     damaged = (Lost(name, reason) for name, reason in sorted(restored.damaged.items()))
-    notes = []
+    notes, unset = told_of(restored.unset)
     if restored.not_owned:
         notes.append(
             f"{restored.not_owned:,} files belong to you and not to whom they did: only root can give them away"
@@ -202,7 +260,7 @@ def _report(job: RestoreJob, restored: Restored, started: float) -> Report:
             else "as they should be, and stay"
         )
         notes.append(f"{restored.kept:,} files were there already, {why}")
-    return Report(None, None, job.time, statistics, tuple(lost), tuple(damaged), tuple(notes))
+    return Report(None, None, job.time, statistics, (*lost, *unset), tuple(damaged), tuple(notes))
 
 
 class _Progress:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -18,6 +17,7 @@ from cya.engine.native.reading.crew import Crew
 from cya.engine.native.reading.directories import dress
 from cya.engine.native.reading.outcome import Ends, shortened
 from cya.engine.native.reading.plan import Plan, actions_of
+from cya.engine.native.reading.restored import Restored
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.scan_volume import Event
 from cya.engine.native.reading.steps import Step, Volume
@@ -28,25 +28,6 @@ from cya.supply import Supply
 
 _PER_TASK = 256
 _SHORT = 1 << 23
-
-
-@dataclass
-class Restored:
-    """What became of a restore.
-
-    :ivar lost: keys, and why they are not restored as they should be.
-    :ivar damaged: names of files of the chain that are missing or damaged, and how.
-    :ivar not_owned: number of things that only root could have given their owner.
-    :ivar seen: numbers of the wanted keys of which there is something.
-    """
-
-    files: int = 0
-    size: int = 0
-    kept: int = 0
-    not_owned: int = 0
-    lost: dict[bytes, str] = field(default_factory=dict)
-    damaged: dict[str, str] = field(default_factory=dict)
-    seen: set[int] = field(default_factory=set)
 
 
 class Restoring:
@@ -83,9 +64,10 @@ class Restoring:
         self._locked: str | None = next((step.locked for step in steps if step.locked), None)
         self._restored = restored
 
-    def restore(self, target: Target, *, keep: bool) -> Member | None:
+    def restore(self, target: Target, *, keep: bool, besides: Callable[[], list[Path]] = list) -> Member | None:
         """Restore; return what attributes the destination should have, once all is done.
 
+        :param besides: makes what else there is when all files are there; returns runs of directories that it made.
         :raises DecryptionFailed: when nothing at all can be decrypted.
         :raises EngineError: when nothing can be written any more.
         """
@@ -94,7 +76,12 @@ class Restoring:
             self._look()
         self._extract()
         self._assemble()
-        return dress(self._chosen("directories"), self._chosen("made"), target, self._restored, keep=keep)
+        made = self._chosen("made") + besides()
+        return dress(self._chosen("directories"), made, target, self._restored, keep=keep)
+
+    def kept(self) -> Iterator[bytes]:
+        """Yield the keys of what was there, and stays."""
+        return (key for key, _ in runs.merged(self._chosen("kept")))
 
     def _order(self) -> None:
         """Order the volumes as they will be needed: those that are looked into first, the rest after."""
@@ -292,6 +279,7 @@ class Restoring:
         restored.size += answer.size
         restored.kept += answer.kept
         restored.not_owned += answer.not_owned
+        restored.add_unset(answer.unset)
         restored.seen.update(answer.seen)
         for key, reason in answer.lost:
             restored.lost.setdefault(key, reason)

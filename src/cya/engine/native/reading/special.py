@@ -1,13 +1,15 @@
-"""Makes what is neither a directory nor a regular file: symbolic links, FIFOs and devices."""
+"""Makes what is neither a directory nor a regular file: symbolic links, FIFOs, devices and sockets."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import time
 
 from cya.format.tar_reader import Member
+
+SOCKET = b"s"
+"""The kind of a member that is a socket; no tar archive has one."""
 
 
 def make(name: bytes, parent: int, member: Member) -> None:
@@ -23,6 +25,8 @@ def make(name: bytes, parent: int, member: Member) -> None:
             os.symlink(member.linkname, name, dir_fd=parent)
         elif member.kind == b"6":
             os.mkfifo(name, member.mode, dir_fd=parent)
+        elif member.kind == SOCKET:
+            os.mknod(name, stat.S_IFSOCK | member.mode, dir_fd=parent)
         elif member.kind in (b"3", b"4"):
             kind = stat.S_IFCHR if member.kind == b"3" else stat.S_IFBLK
             os.mknod(name, kind | member.mode, _device(member), dir_fd=parent)
@@ -37,8 +41,3 @@ def _device(member: Member) -> int:
         return os.makedev(member.devmajor, member.devminor)
     except OverflowError:
         raise OSError(errno.EINVAL, "is a device that cannot be") from None
-
-
-def times(member: Member) -> tuple[int, int]:
-    """Return when something was read and when it was changed, in nanoseconds: now, and as it was."""
-    return time.time_ns(), member.mtime * 1_000_000_000

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cya.engine.native.reading.parts import Part, Range, own_file
-from cya.engine.native.reading.target import write_all
+from cya.engine.native.reading.target import is_hole, write_all
 from cya.format.difftar import Entry, What
 from cya.format.tar_reader import Member
 
@@ -64,7 +64,12 @@ class PieceRun:
         leaves numbers out, and stock does not look at them.
     """
 
-    def __init__(self, found: Entry, member: Member, increment: int, spill: Spill) -> None:
+    def __init__(self, found: Entry, member: Member, increment: int, spill: Spill, *, sparse: bool) -> None:
+        """Write nothing yet.
+
+        :param sparse: leave a hole where there are many zeros.
+        """
+        self._sparse, self._skipped = sparse, False
         self.key, self._first, self._member = found.key, found.piece, member
         self._increment, self._spill = increment, spill
         self._delta = found.what is What.DIFF
@@ -102,6 +107,8 @@ class PieceRun:
     def close(self) -> None:
         """Close the file that it writes to."""
         if self._fd >= 0:
+            if self._skipped:  # a hole at the end; others may write behind it, so the file is not cut there
+                os.pwrite(self._fd, b"\0", self._at - 1)
             os.close(self._fd)
             self._fd = -1
 
@@ -113,6 +120,10 @@ class PieceRun:
         held, self._held = self._held, None
         for piece in (held, *data) if held is not None else data:
             view = memoryview(piece)
+            self._skipped = self._sparse and is_hole(view)
+            if self._skipped:
+                self._at += len(view)
+                continue
             while view:
                 done = os.pwrite(self._fd, view, self._at)
                 self._at += done

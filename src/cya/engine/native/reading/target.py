@@ -15,24 +15,30 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from cya.engine.native.reading.done import is_done
+from cya.engine.native.reading.dressing import Dressing
+from cya.engine.native.reading.extras import Extras, Item
 from cya.engine.native.reading.left import name_of, remove_left
 from cya.engine.native.reading.owners import Owners
 from cya.engine.native.reading.renaming import rename_new
-from cya.engine.native.reading.special import make, times
+from cya.engine.native.reading.special import make
 from cya.engine.native.reading.way import Way
 from cya.format.tar_reader import Member
+from cya.metadata.sparse import Extents
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _REGULAR = b"0"
 _HALF = stat.S_ISVTX | stat.S_IWUSR
 """Mode of a file that is not whole yet."""
+
+_SHORTEST_HOLE = 1 << 12
+_ZEROS = bytes(1 << 20)
 
 _FATAL = frozenset((errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 """Errors that no other file would be spared."""
@@ -73,10 +79,19 @@ class Target:
     """The destination.
 
     :ivar kept: number of things that were there and stay.
+    :ivar unset: what could not be set of how many files, and the key of the first.
     """
 
     def __init__(
-        self, root: int, work: Path, existing: Existing, owners: Owners, own: str, unchanged_since: int = 0
+        self,
+        root: int,
+        work: Path,
+        existing: Existing,
+        owners: Owners,
+        own: str,
+        unchanged_since: int = 0,
+        extras: Extras | None = None,
+        instead: Mapping[bytes, bytes] | None = None,
     ) -> None:
         """Take note of where things go.
 
@@ -84,8 +99,13 @@ class Target:
         :param work: the working directory, on the destination's file system.
         :param own: a word for the names of temporary files, of this process only.
         :param unchanged_since: the time of the backup, in seconds since the epoch.
+        :param extras: what things have beside content, owner, mode and time.
+        :param instead: keys in the backup of what gets other places than its own, and the keys of those.
         """
         self._root, self._existing, self.owners = root, existing, owners
+        self._extras, self._instead = extras or Extras(None), instead or {}
+        self._dressing = Dressing(owners)
+        self.unset = self._dressing.unset
         self._unchanged_since = unchanged_since * 1_000_000_000
         self._replaces = existing in (Existing.REPLACE, Existing.RESUME)
         self.way = Way(root, replace=self._replaces)
@@ -112,33 +132,36 @@ class Target:
         :raises OSError: when it cannot be made.
         """
         parent, name = self._parent(key)
-        self._check_kept(parent, name, member, size)
+        item = self._extras.of(key)
+        self._check_kept(parent, name, member, size, item)
         try:
+            if item.has_acl:
+                raise FileExistsError  # two calls set mode and ACL: between them it is no half file, nor a whole one
             fd = os.open(name, _NEW, _HALF, dir_fd=parent)
         except FileExistsError:
-            if self._existing is Existing.NOTHING:
+            if self._existing is Existing.NOTHING and not item.has_acl:
                 raise
-            self._replacement(parent, key, member, fill)
+            self._replacement(parent, key, member, item, fill)
             return
         try:
             try:
                 if self._owner is None:
                     self._owner = (born := os.fstat(fd)).st_uid, born.st_gid
-                fill(fd)
-                self.dress(fd, member, self._owner)
+                self._fill(fd, key, item, fill)
+                self._dressing.dress(fd, key, member, item, self._owner)
             finally:
                 os.close(fd)
         except BaseException:
             self._remove(parent, name)
             raise
 
-    def _replacement(self, parent: int, key: bytes, member: Member, fill: Callable[[int], object]) -> None:
-        """Make a regular file in place of something that is there."""
+    def _replacement(self, parent: int, key: bytes, member: Member, item: Item, fill: Callable[[int], object]) -> None:
+        """Make a regular file beside its place, which may be taken."""
         with self._new(parent) as (directory, made):
             fd = os.open(made, _NEW, 0o600, dir_fd=directory)
             try:
-                fill(fd)
-                self.dress(fd, member)
+                self._fill(fd, key, item, fill)
+                self._dressing.dress(fd, key, member, item)
             finally:
                 os.close(fd)
             self._take_place(directory, made, key, member)
@@ -149,10 +172,12 @@ class Target:
         :param source: its name in the other directory, on the same file system if possible.
         :raises Kept, OSError: as :meth:`file`.
         """
-        self._check_kept(*self._parent(key), member, size)
+        item = self._extras.of(key)
+        self._check_kept(*self._parent(key), member, size, item)
         fd = os.open(source, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
-            self.dress(fd, member)
+            self._dressing.holes(fd, key, item)
+            self._dressing.dress(fd, key, member, item)
         finally:
             os.close(fd)
         self._take_place(directory, os.fsencode(source), key, member)
@@ -163,20 +188,50 @@ class Target:
         :raises Kept, OSError: as :meth:`file`.
         """
         parent, name = self._parent(key)
-        self._check_kept(parent, name, member, 0)
+        item = self._extras.of(key)
+        self._check_kept(parent, name, member, 0, item)
         with self._new(parent) as (directory, made):
             make(made, directory, member)
-            self.owners.set_of_name(made, directory, member)
-            os.utime(made, ns=times(member), dir_fd=directory, follow_symlinks=False)
+            self._dressing.dress_name(made, directory, key, member, item)
             self._take_place(directory, made, key, member)
+
+    def link(self, source: bytes, directory: int, key: bytes, *, replaces: bool = False) -> None:
+        """Give something another name.
+
+        :param source: its name in the other directory.
+        :param replaces: what is there is of this restore.
+        :raises Kept, OSError: as :meth:`file`.
+        """
+        parent, name = self._parent(key)
+        try:
+            os.link(source, name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+        except FileExistsError:
+            if self._existing is Existing.NOTHING and not replaces:
+                raise
+            there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if os.path.samestat(there, os.stat(source, dir_fd=directory, follow_symlinks=False)):
+                return
+            if self._existing is Existing.KEEP:
+                self.kept += 1
+                raise Kept(errno.EEXIST, "something is there already") from None
+            with self._new(parent, beside=True) as (_, made):
+                os.link(source, made, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+                if replaces:
+                    os.rename(made, name, src_dir_fd=parent, dst_dir_fd=parent)
+                else:
+                    self._put(made, parent, name, parent)
 
     def stays(self, key: bytes, member: Member, size: int) -> bool:
         """Whether there is something at a path that stays; then it counts as kept."""
         try:
-            self._check_kept(*self._parent(key), member, size)
+            self._check_kept(*self._parent(key), member, size, self._extras.of(key))
         except Kept:
             return True
         return False
+
+    def extents_of(self, key: bytes) -> Extents | None:
+        """Return where a file has data, if it has holes."""
+        return self._extras.of(key).extents
 
     def ends_all(self, error: OSError, key: bytes) -> bool:
         """Whether an error with one path is one that no other would be spared: other mounts may lie below."""
@@ -188,11 +243,9 @@ class Target:
             return os.fstat(parent).st_dev == os.fstat(self._root).st_dev
         return error.errno in _FATAL
 
-    def dress(self, fd: int, member: Member, owner: tuple[int, int] | None = None) -> None:
-        """Give what is open its owner, if it is not known to have that already, its times, and last its mode."""
-        self.owners.set_of(fd, member, owner)
-        os.utime(fd, ns=times(member))
-        os.fchmod(fd, self.owners.mode_of(member))
+    def dress(self, fd: int, key: bytes, member: Member) -> None:
+        """Give a directory that is open its attributes."""
+        self._dressing.dress(fd, key, member, self._extras.of(key))
 
     def dress_directory(self, key: bytes, member: Member) -> None:
         """Give a directory its attributes.
@@ -200,7 +253,7 @@ class Target:
         :raises OSError: when it is not there, or they cannot be given.
         """
         self._last = None
-        self.dress(self.way.enter_old(key.split(b"\0")), member)
+        self.dress(self.way.enter_old(key.split(b"\0")), key, member)
 
     def default_directory(self, key: bytes, mode: int) -> None:
         """Give a directory of which nothing is known a mode."""
@@ -220,6 +273,8 @@ class Target:
 
         Most paths lie where the one before lay, which is open still.
         """
+        if self._instead:
+            key = self._instead.get(key, key)
         above, _, name = key.rpartition(b"\0")
         if self._last is None or self._last.key != above:
             self._last = self._owner = None
@@ -263,26 +318,40 @@ class Target:
         with suppress(OSError):
             os.unlink(made, dir_fd=directory)
 
-    def _check_kept(self, parent: int, name: bytes, member: Member, size: int) -> None:
+    def _fill(self, fd: int, key: bytes, item: Item, fill: Callable[[int], object]) -> None:
+        """Write the content, and make the holes."""
+        self._dressing.prepare(fd, item)
+        fill(fd)
+        self._dressing.holes(fd, key, item)
+
+    def _check_kept(self, parent: int, name: bytes, member: Member, size: int, item: Item) -> None:
         if self._existing is Existing.NOTHING:
             return
         with suppress(FileNotFoundError):
             if self._existing is Existing.KEEP:
                 if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode == stat.S_IFREG | _HALF:
                     return
-            elif self._makes_way(parent, name, member, size):
+            elif self._makes_way(parent, name, member, size, item):
                 return
             self.kept += 1
             raise Kept(errno.EEXIST, "something is there already")
 
-    def _makes_way(self, parent: int, name: bytes, member: Member, size: int) -> bool:
+    def _makes_way(self, parent: int, name: bytes, member: Member, size: int, item: Item) -> bool:
         changed = os.stat(name, dir_fd=parent, follow_symlinks=False).st_ctime_ns
         if self._existing is Existing.REPLACE and changed >= self._unchanged_since:
             return True
-        return not is_done(name, parent, member, size, self.owners)
+        return not is_done(name, parent, member, size, self.owners, item)
 
     def _take_place(self, directory: int, made: bytes, key: bytes, member: Member) -> None:
         parent, name = self._parent(key)
+        try:
+            self._put(made, directory, name, parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy(directory, made, key, member)
+
+    def _put(self, made: bytes, directory: int, name: bytes, parent: int) -> None:
         try:
             if self._existing is Existing.NOTHING:
                 rename_new(made, directory, name, parent)
@@ -293,27 +362,29 @@ class Target:
                 raise
             os.rmdir(name, dir_fd=parent)  # one with something in it is never removed
             os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            self._copy(directory, made, key, member)
 
     def _copy(self, directory: int, source: bytes, key: bytes, member: Member) -> None:
         """Bring something to another mount, which is below the destination."""
         parent, _ = self._parent(key)
+        item = self._extras.of(key)
         with self._new(parent, beside=True) as (_, made):
             if member.kind != _REGULAR:
                 make(made, parent, member)
-                self.owners.set_of_name(made, parent, member)
-                os.utime(made, ns=times(member), dir_fd=parent, follow_symlinks=False)
+                self._dressing.dress_name(made, parent, key, member, item)
             else:
                 reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-                with open(reading, "rb") as file, open(os.open(made, _NEW, 0o600, dir_fd=parent), "wb") as copy:
+                with open(reading, "rb") as file, open(os.open(made, _NEW, 0o600, dir_fd=parent), "r+b") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
                     copy.flush()
-                    self.dress(copy.fileno(), member)
+                    self._dressing.holes(copy.fileno(), key, item)
+                    self._dressing.dress(copy.fileno(), key, member, item)
             self._take_place(parent, made, key, member)
         os.unlink(source, dir_fd=directory)
+
+
+def is_hole(data: bytes | memoryview) -> bool:
+    """Whether there are so many zeros, and nothing else, that a hole is worth while."""
+    return len(data) >= _SHORTEST_HOLE and not data[0] and _ZEROS.startswith(data)
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:

@@ -86,6 +86,7 @@ class Done(Answer, frozen=True):
 
     :ivar seen: numbers of the wanted keys of which there was something.
     :ivar ends: of a volume that was looked at: where it begins and ends.
+    :ivar unset: what could not be set of how many things, and the key of the first.
     """
 
     files: int
@@ -96,6 +97,7 @@ class Done(Answer, frozen=True):
     runs: list[str]
     seen: list[int]
     ends: Ends | None = None
+    unset: dict[str, tuple[int, bytes]] = {}
 
 
 class Damaged(Answer, frozen=True):
@@ -126,6 +128,10 @@ class Setting(msgspec.Struct, frozen=True):
     :ivar wanted: keys; none for everything.
     :ivar time: of the backup, in seconds since the epoch.
     :ivar temporary: a private directory, for gpg.
+    :ivar without: keys; these and all below them are passed over.
+    :ivar extras: name of the file in the working directory that says what else there is of paths.
+    :ivar instead: keys of what gets other places than its own, and the keys of those.
+    :ivar links: keys that are passed over, too.
     """
 
     target: int
@@ -139,3 +145,7 @@ class Setting(msgspec.Struct, frozen=True):
     passphrase: bytes | None
     gnupg_home: bytes | None
     temporary: bytes
+    without: list[bytes] = []
+    extras: str | None = None
+    instead: list[tuple[bytes, bytes]] = []
+    links: list[bytes] = []

@@ -15,12 +15,22 @@ _AT_ONCE = 1 << 18
 class Wanted:
     """Which paths are wanted: some, with all below them, or everything."""
 
-    def __init__(self, keys: Iterable[bytes] = ()) -> None:
-        """Take keys; none for everything."""
+    def __init__(self, keys: Iterable[bytes] = (), without: Iterable[bytes] = (), links: Iterable[bytes] = ()) -> None:
+        """Take keys; none for everything.
+
+        :param without: keys that are not wanted, nor what lies below them; a few.
+        :param links: keys that are not wanted, of what is no directory; many.
+        """
+        self._links = frozenset(links)
         self.keys = sorted(set(keys))
+        self._without = tuple(without)
 
     def holds(self, key: bytes) -> bool:
         """Whether a path is wanted."""
+        if key in self._links:
+            return False
+        if any(key.startswith(each) and key[len(each) : len(each) + 1] in (b"", b"\0") for each in self._without):
+            return False
         return not self.keys or self.number(key) is not None
 
     def number(self, key: bytes) -> int | None:

@@ -1,0 +1,89 @@
+"""Gives what has been made its attributes: owner, extended attributes, time, mode, ACLs, in this order.
+
+A new owner drops capabilities, so these come after him. The mode takes the mark of a half file away; an ACL changes the
+mode, and comes last.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from cya.engine.native.reading.extras import Item
+from cya.engine.native.reading.owners import Owners
+from cya.format.tar_reader import Member
+from cya.metadata import inode_flags, sparse
+from cya.metadata.attach import ACLS, attach, told
+
+_WHEN_EMPTY = inode_flags.of_letters(b"C")
+
+Unset = dict[str, tuple[int, bytes]]
+"""What could not be set, of how many files, and the key of the first."""
+
+
+class Dressing:
+    """Gives attributes, and counts what could not be given."""
+
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
+        self.unset: Unset = {}
+
+    def prepare(self, fd: int, item: Item) -> None:
+        """Set what can only be set on an empty file."""
+        if item.flags & _WHEN_EMPTY:
+            with suppress(OSError):  # told when the flags are set
+                inode_flags.change(fd, inode_flags.get(fd) | item.flags & _WHEN_EMPTY)
+
+    def holes(self, fd: int, key: bytes, item: Item) -> None:
+        """Make a file's holes what they were."""
+        if item.extents is None:
+            return
+        try:
+            sparse.recreate(fd, os.fstat(fd).st_size, item.extents)
+        except ValueError:
+            self._note("holes: they are not where they were, since content has changed", key)
+        except OSError as error:
+            self._note(f"holes: {(error.strerror or str(error)).lower()}", key)
+
+    def dress(self, fd: int, key: bytes, member: Member, item: Item, owner: tuple[int, int] | None = None) -> None:
+        """Dress a file or a directory.
+
+        :param owner: whose it is, where that is known.
+        """
+        self._owners.set_of(fd, member, owner)
+        if item.attributes:
+            self._attach(fd, key, item, acls=False)
+        os.utime(fd, ns=times(member, item))
+        os.fchmod(fd, self._owners.mode_of(member))
+        if item.attributes:
+            self._attach(fd, key, item, acls=True)
+
+    def dress_name(self, name: bytes, directory: int, key: bytes, member: Member, item: Item) -> None:
+        """Dress something that cannot be opened; a symbolic link is not followed."""
+        self._owners.set_of_name(name, directory, member)
+        if item.attributes:
+            self.attach(b"/proc/self/fd/%d/%b" % (directory, name), key, item)
+        os.utime(name, ns=times(member, item), dir_fd=directory, follow_symlinks=False)
+
+    def attach(self, place: int | bytes, key: bytes, item: Item) -> None:
+        """Set extended attributes and ACLs.
+
+        :param place: a descriptor, or a path, of which a symbolic link at the end is not followed.
+        """
+        self._attach(place, key, item, acls=False)
+        self._attach(place, key, item, acls=True)
+
+    def _attach(self, place: int | bytes, key: bytes, item: Item, *, acls: bool) -> None:
+        chosen = [each for each in item.attributes if (each[0] in ACLS) is acls]
+        for name, error in attach(place, chosen):
+            self._note(told(name, error), key)
+
+    def _note(self, what: str, key: bytes) -> None:
+        count, first = self.unset.get(what, (0, key))
+        self.unset[what] = count + 1, first
+
+
+def times(member: Member, item: Item) -> tuple[int, int]:
+    """Return when something was read and when it was changed, in nanoseconds: now, and as it was."""
+    return time.time_ns(), item.mtime_ns if item.mtime_ns is not None else member.mtime * 1_000_000_000

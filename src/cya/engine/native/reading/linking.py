@@ -1,0 +1,108 @@
+"""Gives files their other names, and makes what no archive holds: sockets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cya.engine.native.reading.outcome import MADE, shortened
+from cya.engine.native.reading.restored import Restored
+from cya.engine.native.reading.runs import RunWriter
+from cya.engine.native.reading.side import Socket
+from cya.engine.native.reading.special import SOCKET
+from cya.engine.native.reading.target import Kept, Target
+from cya.engine.native.reading.trouble import told, unwritable
+from cya.engine.native.reading.way import Way
+from cya.format.tar_reader import Member
+
+
+class Linking:
+    """Works below the destination, when all files are there."""
+
+    def __init__(self, root: int, target: Target, work: Path, restored: Restored, *, replaces: bool) -> None:
+        """Take note of where things go.
+
+        :param root: descriptor of the destination.
+        :param work: the working directory.
+        :param restored: is told what is lost, and what is there.
+        :param replaces: all names were restored already, as files of their own, and become links.
+        """
+        self._replaces = replaces
+        self._root, self._target, self._work, self._restored = root, target, work, restored
+        self._made: set[bytes] = set()
+
+    def make(self, sets: Iterable[Sequence[bytes]], sockets: Iterable[Socket]) -> list[Path]:
+        """Make links and sockets; return runs of the directories that had to be made for them.
+
+        :param sets: keys of the names of each file; it is there under the first.
+        :raises EngineError: when nothing can be written any more.
+        """
+        self._target.way.made = self._made.add
+        way = Way(self._root, replace=False)
+        kept = self._target.kept
+        try:
+            for names in sets:
+                # A backup of 2012 may be without the first one.
+                first = next((key for key in names if self._replaces and self._is_there(way, key)), names[0])
+                for key in names:
+                    if key != first:
+                        self._link(way, first, key)
+        finally:
+            way.close()
+        for socket in sockets:
+            self._socket(socket)
+        self._restored.kept += self._target.kept - kept
+        writer = RunWriter(self._work / "made-links")
+        for key in sorted(self._made):
+            writer.add(key, MADE)
+        run = writer.close()
+        return [run] if run is not None else []
+
+    def _found(self, way: Way, key: bytes) -> tuple[int, bytes]:
+        """Return directory and name of something that is there.
+
+        :raises OSError: when it is not.
+        """
+        above, _, name = key.rpartition(b"\0")
+        directory = way.enter_old(above.split(b"\0")) if above else self._root
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return directory, name
+
+    def _is_there(self, way: Way, key: bytes) -> bool:
+        with suppress(OSError):
+            self._found(way, key)
+            return True
+        return False
+
+    def _link(self, way: Way, first: bytes, key: bytes) -> None:
+        try:
+            directory, name = self._found(way, first)
+        except OSError:
+            why = self._restored.lost.get(shortened(first), "it is not there")
+            path = os.fsdecode(first.replace(b"\0", b"/"))
+            self._restored.lost.setdefault(shortened(key), f"is another name of {path}: {why}")
+            return
+        try:
+            self._target.link(name, directory, key, replaces=self._replaces)
+        except Kept:
+            pass
+        except OSError as error:
+            self._failed(key, error)
+
+    def _socket(self, socket: Socket) -> None:
+        path = socket.key.replace(b"\0", b"/")
+        member = Member(path, SOCKET, socket.mode, socket.uid, socket.gid, 0, 0, b"", b"", b"", 0, 0, 0)
+        self._restored.others.add(socket.key)
+        try:
+            self._target.other(socket.key, member)
+        except Kept:
+            pass
+        except OSError as error:
+            self._failed(socket.key, error)
+
+    def _failed(self, key: bytes, error: OSError) -> None:
+        if self._target.ends_all(error, key):
+            raise unwritable(error) from error
+        self._restored.lost.setdefault(shortened(key), told(error))

@@ -1,0 +1,180 @@
+"""The walk over the source beside the index, to its end, before anything is stored.
+
+Only then it is known which names are the same file, and what stands in ``.dupext``, which comes before most of a
+backup. What is unchanged is settled at once, and what has changed is put aside.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from cya.engine.native import virtual
+from cya.engine.native.compare import Change, SizeFits, What, changes
+from cya.engine.native.known import Known
+from cya.engine.native.scan import Found, Unread
+from cya.engine.native.spool import ChangeSpool
+from cya.engine.protocol import VirtualEntry
+from cya.metadata.link_sets import KNOWN, NEW, STORED, LinkSets, is_linked
+from cya.metadata.side_files import DIRECTORY, SideFiles, is_ours
+
+_EVERY = 1024
+"""Paths after which somebody may want to know how far the walk is."""
+
+
+class Survey:
+    """What a walk has found.
+
+    :ivar total: bytes in all regular files; None as long as the walk goes on.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        entries: Mapping[bytes, VirtualEntry],
+        side: SideFiles | None,
+        *,
+        metadata: bool,
+        lose: Callable[[bytes, str], None],
+    ) -> None:
+        """Take note of what to look for.
+
+        :param place: a file to be made for what has changed.
+        :param entries: what stands in the place of what the source may have there; see :mod:`.virtual`.
+        :param side: is told of everything.
+        :param metadata: whether ``.dupext`` is ours, and files are stored under one of their names only.
+        :param lose: is told the key of what is not in the backup as it should be, and why.
+        """
+        self._spool = ChangeSpool(place)
+        self._entries, self._side, self._metadata, self._lose = entries, side, metadata, lose
+        self._links = LinkSets()
+        self._late: list[Known] = []
+        self.total: int | None = None
+
+    @property
+    def links(self) -> Iterator[bytes]:
+        """The records of ``hardlinks.txtz``."""
+        return self._links.records()
+
+    def make(
+        self,
+        walk: Iterable[Found | Unread],
+        known: Iterator[Known],
+        ends: Sequence[int],
+        size_fits: SizeFits,
+        same: Callable[[Change], None],
+        begin: Callable[[], None],
+        tick: Callable[[], None],
+    ) -> None:
+        """Walk, to the end.
+
+        :param same: takes what is unchanged.
+        :param begin: is called when there is something to be stored.
+        :param tick: is called from time to time.
+        """
+        number = total = 0
+        for number, change in enumerate(changes(self._noted(walk), self._reserving(known), ends, size_fits), 1):
+            what, found, old, _ = change
+            if found is not None and self._metadata and is_linked(found.stat):
+                self._links.add(found.key, found.stat, _how(found, old))
+                self._spool.add(change)
+            elif what is What.SAME:
+                same(change)
+                if found is not None and stat.S_ISREG(found.stat.st_mode):
+                    total += found.stat.st_size
+            else:
+                self._spool.add(change)
+                begin()
+            if not number % _EVERY:
+                tick()
+        self.total = total + self._spool.bytes
+
+    def changes(
+        self, entries: Mapping[bytes, VirtualEntry], ends: Sequence[int], size_fits: SizeFits
+    ) -> Iterator[Change]:
+        """Yield what was put aside, in order, and what has become of the entries that the source does not have."""
+        late = changes(virtual.found(entries), iter(self._late), ends, size_fits)
+        following = next(late, None)
+        rest = self._stored()
+        for change in rest:
+            key = key_of_change(change)
+            while following is not None and key_of_change(following) <= key:
+                yield following
+                following = next(late, None)
+            yield change
+            if following is None:
+                break
+        yield from rest
+        if following is not None:
+            yield following
+            yield from late
+
+    def close(self) -> None:
+        """Forget what was put aside."""
+        self._spool.close()
+
+    def _stored(self) -> Iterator[Change]:
+        """Yield what was put aside; of a file with several names, one, and that the others are not stored any more."""
+        for change in self._spool.changes():
+            if change.found is None or self._is_stored(change.found):
+                yield change
+            elif change.known is not None:
+                yield Change(What.DELETED, None, change.known)
+
+    def _is_stored(self, found: Found) -> bool:
+        return not self._metadata or not is_linked(found.stat) or self._links.is_stored(found.key, found.stat)
+
+    def _noted(self, walk: Iterable[Found | Unread]) -> Iterator[Found | Unread]:
+        """Yield what the chain may hold."""
+        side, lose = self._side, self._lose
+        for item in walk:
+            if self._is_reserved(item.key):
+                # What an entry of ours stands in the place of may be a directory that cannot be listed.
+                if isinstance(item, Unread) and item.below and item.key in self._entries:
+                    yield item
+                continue
+            if isinstance(item, Found):
+                if side is not None:
+                    side.add(item.key, item.stat, item.extra)
+                if item.extra is not None and item.extra.reason:
+                    lose(item.key, item.extra.reason)
+                if item.stat.st_mode & 0o170000 == stat.S_IFSOCK:
+                    continue
+            yield item
+
+    def _reserving(self, known: Iterator[Known]) -> Iterator[Known]:
+        for record in known:
+            if self._is_reserved(record.key):
+                self._late.append(record)
+            else:
+                yield record
+
+    def _is_reserved(self, key: bytes) -> bool:
+        return key in self._entries or (self._metadata and is_ours(key))
+
+
+def side_entries(files: Mapping[bytes, Path | bytes]) -> Iterator[VirtualEntry]:
+    """Yield the entries of ``.dupext``.
+
+    :param files: what :meth:`cya.metadata.side_files.SideFiles.finish` returns.
+    """
+    directories = {DIRECTORY} | {os.path.dirname(DIRECTORY + b"/" + name) for name in files}
+    for path in sorted(directories):
+        yield VirtualEntry(path, None, 0o700)
+    for name, content in files.items():
+        yield VirtualEntry(DIRECTORY + b"/" + name, content)
+
+
+def _how(found: Found, known: Known | None) -> int:
+    if known is None or stat.S_IFMT(known.mode) != stat.S_IFMT(found.stat.st_mode):
+        return NEW
+    return STORED if known.inode == found.stat.st_ino else KNOWN
+
+
+def key_of_change(change: Change) -> bytes:
+    """Return the key of what a change tells of."""
+    _, found, known, unread = change
+    there = found or known or unread
+    return there.key if there is not None else b""

@@ -1,0 +1,125 @@
+"""Writes the files of ``.dupext``, as a walk over a tree tells what there is; none of them need fit into memory.
+
+``format.txt`` in it says what each file holds, and how it is put back. A file changes only when what it tells of does.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from cya.metadata import acl, attributes, inode_flags, sockets, sparse
+from cya.metadata.guide import guide
+from cya.metadata.look import ACCESS, DEFAULT, Extra
+
+DIRECTORY = b".dupext"
+"""In the root of a backup."""
+
+_BELOW = DIRECTORY + b"\0"
+_SECOND = 1_000_000_000
+_SCANNED = (stat.S_IFREG, stat.S_IFDIR)
+
+
+def is_ours(key: bytes) -> bool:
+    """Whether a key is that of :data:`DIRECTORY`, or of something in it."""
+    return key.startswith(DIRECTORY) and (key == DIRECTORY or key.startswith(_BELOW))
+
+
+class Status(Protocol):
+    """What is needed of an ``os.stat_result``."""
+
+    @property
+    def st_mode(self) -> int:
+        """Type and permissions."""
+
+    @property
+    def st_uid(self) -> int:
+        """Its owner."""
+
+    @property
+    def st_gid(self) -> int:
+        """Its group."""
+
+    @property
+    def st_size(self) -> int:
+        """In bytes."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """When it was changed, in nanoseconds since the epoch."""
+
+
+class SideFiles:
+    """The files while they are made."""
+
+    def __init__(self, place: Path) -> None:
+        """Write nothing yet.
+
+        :param place: an existing directory, private, for the files.
+        """
+        self._place = place
+        self._files: dict[str, BinaryIO] = {}
+        self._times = self._file("times.txtz")
+
+    def add(self, key: bytes, status: Status, extra: Extra | None) -> None:
+        """Take note of something; keys ascend."""
+        modified = status.st_mtime_ns
+        # As times.is_needed has it; a call more for every file would be felt.
+        if modified % _SECOND or modified < 0 or status.st_mode & 0o170000 not in _SCANNED:
+            path = key.replace(b"\0", b"/")
+            sign, modified = (b"-", -modified) if modified < 0 else (b"", modified)
+            dotted = b"./%b" % path if path else b"."
+            self._times.write(b"@%b%d.%09d\0%b\0" % (sign, modified // _SECOND, modified % _SECOND, dotted))
+        if extra is not None:
+            self._extra(key, status, extra)
+        if stat.S_ISSOCK(status.st_mode):
+            text = sockets.text(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+            self._pair("sockets.txtz", text, key)
+
+    def finish(self, links: Iterable[bytes], system: Mapping[bytes, bytes]) -> dict[bytes, Path | bytes]:
+        """Return the content of each file, by its path in :data:`DIRECTORY`; those without content are left out.
+
+        :param links: records of ``hardlinks.txtz``.
+        :param system: files of ``system/``, by their names there.
+        """
+        for record in links:
+            self._file("hardlinks.txtz").write(record)
+        self.close()
+        found: dict[bytes, Path | bytes] = dict(guide())
+        for name in self._files:
+            path = self._place / name
+            if path.stat().st_size:
+                found[os.fsencode(name)] = path
+        found.update((b"system/" + name, content) for name, content in system.items())
+        return found
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._files.values():
+            file.close()
+
+    def _extra(self, key: bytes, status: Status, extra: Extra) -> None:
+        path = key.replace(b"\0", b"/") or b"."
+        if extra.attributes:
+            given = dict(extra.attributes)
+            text = acl.stanza(path, status.st_uid, status.st_gid, status.st_mode, given.get(ACCESS), given.get(DEFAULT))
+            if text:
+                self._file("acl.txt").write(text)
+            self._file("attr.txt").write(attributes.stanza(path, extra.attributes, lossless=True))
+        if extra.flags:
+            self._pair("flags.txtz", b"+" + inode_flags.letters(extra.flags), key)
+        if extra.extents is not None:
+            self._pair("sparse.txtz", sparse.text(status.st_size, extra.extents), key)
+
+    def _pair(self, name: str, text: bytes, key: bytes) -> None:
+        path = key.replace(b"\0", b"/")
+        self._file(name).write(b"%b\0%b\0" % (text, b"./%b" % path if path else b"."))
+
+    def _file(self, name: str) -> BinaryIO:
+        if name not in self._files:
+            descriptor = os.open(self._place / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._files[name] = open(descriptor, "wb", buffering=1 << 18)  # noqa: SIM115 closed by close()
+        return self._files[name]

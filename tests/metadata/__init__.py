@@ -1,0 +1,1 @@
+"""Tests of what lies beside a backup, against the programs that people would use."""
