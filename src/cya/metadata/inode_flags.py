@@ -20,11 +20,14 @@ import stat
 import struct
 import sys
 from contextlib import suppress
+from functools import lru_cache
 
 _LONG = struct.calcsize("l")
 _GET = 2 << 30 | _LONG << 16 | ord("f") << 8 | 1
 """``_IOR('f', 1, long)``; what the kernel fills is an int all the same."""
 _SET = 1 << 30 | _LONG << 16 | ord("f") << 8 | 2
+
+_EMPTY = bytes(_LONG)
 
 _LETTERS = {
     # in the order in which lsattr prints them
@@ -57,7 +60,13 @@ def get(fd: int) -> int:
     :param fd: a regular file or a directory: of anything else a driver would get the question.
     :raises OSError: ENOTTY, EOPNOTSUPP or alike where the file system has no flags.
     """
-    return int.from_bytes(fcntl.ioctl(fd, _GET, bytes(_LONG))[:4], sys.byteorder)
+    return _number(fcntl.ioctl(fd, _GET, _EMPTY))
+
+
+@lru_cache(256)
+def _number(answer: bytes) -> int:
+    # A whole system has a handful of them, and each file is asked in each backup.
+    return int.from_bytes(answer[:4], sys.byteorder)
 
 
 def change(fd: int, wanted: int) -> None:

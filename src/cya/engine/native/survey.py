@@ -20,6 +20,7 @@ from cya.engine.protocol import VirtualEntry
 from cya.metadata.link_sets import KNOWN, NEW, STORED, LinkSets, is_linked
 from cya.metadata.side_files import DIRECTORY, SideFiles, is_ours
 
+_LENGTH = len(DIRECTORY)
 _EVERY = 1024
 """Paths after which somebody may want to know how far the walk is."""
 
@@ -80,9 +81,9 @@ class Survey:
             if found is not None and self._metadata and is_linked(found.stat):
                 self._links.add(found.key, found.stat, _how(found, old))
                 self._spool.add(change)
-            elif what is What.SAME:
+            elif what is What.SAME and found is not None:
                 same(change)
-                if found is not None and stat.S_ISREG(found.stat.st_mode):
+                if found.stat.st_mode & 0o170000 == stat.S_IFREG:
                     total += found.stat.st_size
             else:
                 self._spool.add(change)
@@ -128,25 +129,27 @@ class Survey:
 
     def _noted(self, walk: Iterable[Found | Unread]) -> Iterator[Found | Unread]:
         """Yield what the chain may hold."""
-        side, lose = self._side, self._lose
+        side, lose, entries = self._side, self._lose, self._entries
         for item in walk:
-            if self._is_reserved(item.key):
+            if (item.key[:_LENGTH] == DIRECTORY or entries) and self._is_reserved(item.key):
                 # What an entry of ours stands in the place of may be a directory that cannot be listed.
                 if isinstance(item, Unread) and item.below and item.key in self._entries:
                     yield item
                 continue
             if isinstance(item, Found):
+                key, status, _, extra = item
                 if side is not None:
-                    side.add(item.key, item.stat, item.extra)
-                if item.extra is not None and item.extra.reason:
-                    lose(item.key, item.extra.reason)
-                if item.stat.st_mode & 0o170000 == stat.S_IFSOCK:
+                    side.add(key, status, extra)
+                if extra is not None and extra.reason:
+                    lose(key, extra.reason)
+                if status.st_mode & 0o170000 == stat.S_IFSOCK:
                     continue
             yield item
 
     def _reserving(self, known: Iterator[Known]) -> Iterator[Known]:
+        entries = self._entries
         for record in known:
-            if self._is_reserved(record.key):
+            if (record.key[:_LENGTH] == DIRECTORY or entries) and self._is_reserved(record.key):
                 self._late.append(record)
             else:
                 yield record
