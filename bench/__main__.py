@@ -5,6 +5,7 @@ fleet    what a collect of many roots costs
 peers    the native engine beside duplicity, borg and restic; hours with the tree of a million files
 restores restoring beside them
 decade   ten years of daily backups; an hour or two
+kept     what each tool keeps of a tree with everything that is easily lost; as root
 report   the page of what the last three measured, once more
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import signal
 
-from bench import decade, engine, fleet, peers, report, restores
+from bench import decade, engine, fleet, keeping_what, peers, report, restores
 
 BENCHES = {
     "engine": engine,
@@ -21,11 +22,12 @@ BENCHES = {
     "peers": peers,
     "restores": restores,
     "decade": decade,
+    "kept": keeping_what,
     "report": report,
 }
 
 
-_LONG = ("decade",)
+_LONG = ("decade", "kept")
 """Is run only when it is named."""
 
 

@@ -22,7 +22,7 @@ from bench.contained import contained
 from bench.tools import TOOLS, environment, version_of
 
 JOBS = ("full", "nothing changed", "1 % changed")
-_DEFAULT = ("native", "duplicity", "borg", "restic")
+_DEFAULT = ("native", "plain", "duplicity", "borg", "restic")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

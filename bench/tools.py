@@ -57,19 +57,21 @@ def environment(place: Path) -> dict[str, str]:
     }
 
 
-def _cya(engine: str) -> Tool:
+def _cya(engine: str, label: str, settings: str = "") -> Tool:
     def setup(place: Path, tree: Path) -> list[list[str]]:
         secret = place / "passphrase"
         secret.write_text(PASSWORD + "\n")
         secret.chmod(0o600)
         words = ["init", "--config", f"{place}/bench.toml", "--source", str(tree), "--engine", engine]
         words += ["--archive", f"{place}/repository/archive", "--passphrase-file", str(secret)]
-        return [[sys.executable, "-m", "cya", *words, "--cache-dir", f"{place}/home/cache"]]
+        made = [[sys.executable, "-m", "cya", *words, "--cache-dir", f"{place}/home/cache"]]
+        # The config's last table is open.
+        return [*made, ["sh", "-c", f"echo '{settings}' >> '{place}/bench.toml'"]] if settings else made
 
     def commands(place: Path, tree: Path, number: int) -> list[str]:
         return [sys.executable, "-m", "cya", "backup", "--config", f"{place}/bench.toml"]
 
-    return Tool(f"cya, {engine} engine", commands, setup, (sys.executable, "-m", "cya", "--version"), "fsync")
+    return Tool(label, commands, setup, (sys.executable, "-m", "cya", "--version"), "fsync")
 
 
 def _duplicity(program: str, label: str) -> Tool:
@@ -81,8 +83,9 @@ def _duplicity(program: str, label: str) -> Tool:
 
 
 TOOLS: dict[str, Tool] = {
-    "native": _cya("native"),
-    "cya-duplicity": _cya("duplicity"),
+    "native": _cya("native", "cya, native engine"),
+    "plain": _cya("native", "cya, without what the format cannot hold", "keep = false"),
+    "cya-duplicity": _cya("duplicity", "cya, duplicity engine"),
     "duplicity": _duplicity("/usr/bin/duplicity", "duplicity 0.8"),
     "duplicity3": _duplicity(str(_NEWEST), "duplicity 3"),
     "borg": Tool(

@@ -25,9 +25,14 @@ Picture = dict[str, tuple[int, int, bytes]]
 
 
 def picture(top: Path) -> Picture:
-    """For each path: type and mode, whole seconds of mtime (0 for links: the format has none), contents or target."""
+    """For each path: type and mode, whole seconds of mtime (0 for links: the format has none), contents or target.
+
+    Without ``.dupext``, which is in what stock restores and in no source; that has tests of its own.
+    """
     seen: Picture = {}
     for folder, folders, names in os.walk(top):
+        if Path(folder) == top and ".dupext" in folders:
+            folders.remove(".dupext")
         for path in (Path(folder) / name for name in [".", *names, *folders]):
             found = path.lstat()
             name = str(path.relative_to(top))

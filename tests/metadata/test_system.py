@@ -109,6 +109,15 @@ def test_what_belongs_to_a_tree_of_files_is_the_sources(tmp_path: Path) -> None:
     assert files.get(b"hostname") == (Path("/etc/hostname").read_bytes() if Path("/etc/hostname").exists() else None)
 
 
+def test_a_pipe_in_the_tree_of_a_container_does_not_stop_the_backup(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    os.mkfifo(tmp_path / "etc/hostname")
+    (tmp_path / "etc/fstab").symlink_to("/dev/zero")
+    files = system.collect(tmp_path)
+    assert b"kernel.txt" in files
+    assert len(files.get(b"fstab", b"")) < 1 << 20
+
+
 @needs_root
 @needs("sfdisk", "blkid")
 def test_a_partition_table_comes_back_from_what_is_told_of_it(disk: str, tmp_path: Path) -> None:

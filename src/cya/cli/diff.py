@@ -41,6 +41,9 @@ def diff(
 ) -> int:
     """Say what was added, removed and changed from one backup to another. Only signatures are read, no volume.
 
+    So ACLs, attributes and further names of files (hard links) are not compared; .dupext, if it is named, tells that
+    they changed.
+
     Of a file that was stored anew by another version of duplicity the signature may be of another kind. Then it counts
     as changed, and "perhaps" is said, unless the sizes differ.
     """

@@ -172,6 +172,7 @@ def _tell(done: Drilled, seed: int) -> None:
         f"{done.seconds:.1f} s; "
         + ("NOT all well" if troubles else "all as it was backed up")
         + (f"; {done.lot.too_large} files are too large to be drawn (--max-size)" if done.lot.too_large else "")
+        + "".join(f"; not compared: {printable(each.reason)}" for each in done.unset)
         + f"; --seed {seed}"
     )
 
@@ -193,6 +194,7 @@ def _facts(done: Drilled) -> dict[str, Any]:
             {"path": _name(each.key), "what": list(each.what), "reason": each.reason or None}
             for each in done.differences
         ],
+        "not_compared": [each.reason for each in done.unset],
         "lost": [{"path": each.path, "reason": each.reason} for each in done.lost],
         "damaged": [{"path": each.path, "reason": each.reason} for each in done.damaged],
     }

@@ -42,7 +42,8 @@ def find(
 ) -> int:
     """Say of every path that matches which backups have which versions of it: from which on, until which.
 
-    Looks through all backups of an archive. Only signatures are read, no volume.
+    Looks through all backups of an archive. Only signatures are read, no volume: of a file with several names (hard
+    links) the one is found under which it is stored.
     """
     options.moment(now)
     settings = client_config.load(config) if config is not None else None

@@ -25,6 +25,7 @@ from cya.client.signatures import Source
 from cya.client.verify import Difference, Tree, Verification
 from cya.engine import scratch
 from cya.engine.native.reading.recorded import Recorded
+from cya.engine.native.reading.unset import NOT_SET
 from cya.engine.protocol import Encryption, Engine, Lost, Report, Selection, Watcher
 from cya.errors import DecryptionFailed, IntegrityError, NotInBackup, RestoreError
 from cya.format.key import path_of
@@ -32,6 +33,7 @@ from cya.metadata.side_files import is_ours
 from cya.printable import printable
 
 PREFIX = "cya-drill-"
+_OF_FILE_SYSTEMS: frozenset[str] = frozenset(("xattrs", "acl", "flags", "holes"))
 _MARGIN = 1 << 20
 _EACH = 1 << 13
 """Bytes that a path may take beside its content."""
@@ -59,6 +61,7 @@ class Drilled:
     :ivar seconds: that restoring and comparing took.
     :ivar differences: what is not as it was recorded.
     :ivar lost, damaged: as in :class:`cya.engine.protocol.Report`.
+    :ivar unset: what the file system of the drill cannot hold; whatever is of that kind was not compared.
     :ivar error: why nothing could be restored or compared, where it could not.
     """
 
@@ -72,6 +75,7 @@ class Drilled:
     lost: tuple[Lost, ...] = ()
     damaged: tuple[Lost, ...] = ()
     error: str = ""
+    unset: tuple[Lost, ...] = ()
 
     @property
     def well(self) -> bool:
@@ -154,8 +158,14 @@ def _drilled(
     compare = Verification(
         _within(tools.source, made / "comparing"), found, Tree(tree, tree, Selection(), restored=True), chosen, Sample()
     )
+    # What the file system of the drill cannot hold proves nothing against the backup.
+    unset = tuple(each for each in report.lost if each.reason.startswith(NOT_SET))
+    report = replace(report, lost=tuple(each for each in report.lost if each not in unset))
     lost = {each.path for each in report.lost}
-    differences = tuple(each for each in compare.differences() if _path(each.key) not in lost)
+    ignored = _OF_FILE_SYSTEMS if unset else frozenset()
+    differences = tuple(
+        each for each in compare.differences() if _path(each.key) not in lost and not ignored.issuperset(each.what)
+    )
     return Drilled(
         backup.increment.end,
         lot,
@@ -166,6 +176,7 @@ def _drilled(
         differences,
         report.lost,
         report.damaged,
+        unset=unset,
     )
 
 

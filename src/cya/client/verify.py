@@ -172,14 +172,14 @@ class Verification:
         status, known = found.stat, self._metadata
         if known is None and status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
             return None
-        if known is not None and known.is_link(found.key):
-            self.compared += 1
-            return None
         if known is not None and stat.S_ISSOCK(status.st_mode):
             differing = known.socket(found)
             if differing is not None:
                 self.compared += 1
                 return Difference(found.key, differing, self._is_later(status)) if differing else None
+        if known is not None and known.is_link(found.key):
+            self.compared += 1
+            return None
         return Difference(found.key, ("extra",), self._is_new(found.key, status))
 
     def _linked(self, root: int) -> Iterator[Difference]:

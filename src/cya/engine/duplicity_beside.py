@@ -58,9 +58,11 @@ class Beside:
         sockets = {each.key for each in self._found.sockets}
         if not self._job.paths:
             yield None, None
-        for key in self._found.names.wanted:
-            if key not in sockets:
-                yield _path(key), _path(self._found.names.instead.get(key, key))
+        instead = self._found.names.instead
+        # What gets another place lies in one of the others, which must be there first.
+        for key in sorted(self._found.names.wanted, key=lambda key: key in instead):
+            if instead.get(key, key) not in sockets:
+                yield _path(key), _path(instead.get(key, key))
 
     def apply(self) -> tuple[list[Lost], list[str]]:
         """Put it back; return what is not as it was, and notes."""

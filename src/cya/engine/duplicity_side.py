@@ -29,6 +29,8 @@ from cya.metadata.side_files import DIRECTORY, SideFiles, is_ours
 
 NAME = os.fsdecode(DIRECTORY)
 _MARK = b"cya dupext "
+_PATH_MAX = 4096
+"""Bytes of a path that duplicity cannot open any more: a file is stored under another name, if it has one."""
 _MOST_EXCLUDED = 500
 """Names: duplicity compares each path of the source with each of them. The largest files are worth most."""
 
@@ -116,7 +118,8 @@ def _files(job: BackupJob, lines: bytes, private: Private, made: Placed) -> Mapp
             if item.extra is not None and item.extra.reason:
                 made.lost.append(Lost(os.fsdecode(path_of(item.key)), item.extra.reason))
             if is_linked(item.stat):
-                links.add(item.key, item.stat, STORED if item.key in before else NEW)
+                unread = len(os.fsencode(job.source)) + len(item.key) >= _PATH_MAX
+                links.add(item.key, item.stat, STORED if item.key in before else NEW + unread)
                 sizes.append((-item.stat.st_size, item))
         files = side.finish(links.records(), system.files() if system is not None else {})
     finally:

@@ -113,12 +113,20 @@ def _made(parent: int, prefix: str) -> Held:
             continue  # not locked yet, it was taken for stale
         try:
             if _is_own(fd) and not os.listdir(fd) and _locked(fd, parent, name):
+                _without_acls(fd)
                 return Held(name, fd)
         except BaseException:
             os.close(fd)
             raise
         os.close(fd)
     raise OSError(errno.EBUSY, "somebody else changes what is made there, or whose it is")
+
+
+def _without_acls(fd: int) -> None:
+    """Take away what a directory got from the one above, and would hand down to all that is made in it."""
+    for name in ("system.posix_acl_default", "system.posix_acl_access"):
+        with suppress(OSError):  # there is none
+            os.removexattr(fd, name)
 
 
 def _is_own(fd: int) -> bool:
@@ -163,6 +171,7 @@ def _empty(top: int) -> None:
 
     What lies deeper is first brought to the top: so two directories are open at a time, however deep it is.
     """
+    os.lseek(top, 0, os.SEEK_SET)  # btrfs lists nothing that was made after the directory was opened
     waiting = os.listdir(top)
     while waiting:
         name = waiting.pop()

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
 
-from cya.metadata import system
-
 
 class Gathered:
     """The files of ``.dupext/system``."""
@@ -28,6 +26,8 @@ class Gathered:
         return self._files
 
     def _gather(self) -> None:
+        from cya.metadata import system
+
         try:
             self._files = system.collect(self._source)
         except Exception as error:  # whatever goes wrong with a tool, the backup has to be made

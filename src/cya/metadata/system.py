@@ -29,6 +29,7 @@ PATIENCE = 10.0
 """Seconds that a program has. They take hundredths; one that asks a broken disk, or waits for a lock, may never end."""
 SKIPPED = b"skipped.txt"
 _AT_A_TIME = 8
+_LARGEST = 1 << 20
 _STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _BLOCK, _NET, _EFI, _CMDLINE = map(Path, ("/sys/block", "/sys/class/net", "/sys/firmware/efi", "/proc/cmdline"))
 _IN_ETC = ("fstab", "crypttab", "hostname", "os-release")
@@ -79,7 +80,7 @@ def collect(source: Path) -> dict[bytes, bytes]:
 def disks() -> list[str]:
     """Return the kernel's names of what may have a partition table: disks and RAIDs, but no empty drives."""
     found = []
-    for path in sorted(_BLOCK.iterdir()):
+    for path in sorted(_BLOCK.glob("*")):
         name = path.name
         is_disk = (path / "device").exists() and not name.startswith(("sr", "fd"))
         if (is_disk or name.startswith("md")) and _number(path / "size") and not _number(path / "hidden"):
@@ -174,9 +175,11 @@ def _packages(source: Path) -> dict[str, Part]:
 
 
 def _first(*files: Path) -> bytes:
+    """Return the content of the first that is there. In the tree of a container it may be a pipe, or endless."""
     for file in files:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            return file.read_bytes()
+        if file.is_file():
+            with file.open("rb") as opened:
+                return opened.read(_LARGEST)
     raise _Skipped("there is none")
 
 

@@ -143,6 +143,8 @@ class Survey:
                 if extra is not None and extra.reason:
                     lose(key, extra.reason)
                 if status.st_mode & 0o170000 == stat.S_IFSOCK:
+                    if is_linked(status):
+                        self._links.add(key, status, NEW)
                     continue
             yield item
 

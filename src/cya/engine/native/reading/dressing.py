@@ -7,6 +7,7 @@ mode, and comes last.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from cya.format.tar_reader import Member
 from cya.metadata import inode_flags, sparse
 from cya.metadata.attach import ACLS, attach, told
 
+_SYMLINK = b"2"
 _WHEN_EMPTY = inode_flags.of_letters(b"C")
 
 Unset = dict[str, tuple[int, bytes]]
@@ -46,12 +48,24 @@ class Dressing:
         except OSError as error:
             self._note(f"holes: {(error.strerror or str(error)).lower()}", key)
 
-    def dress(self, fd: int, key: bytes, member: Member, item: Item, owner: tuple[int, int] | None = None) -> None:
+    def dress(
+        self,
+        fd: int,
+        key: bytes,
+        member: Member,
+        item: Item,
+        owner: tuple[int, int] | None = None,
+        *,
+        inherits: bool = False,
+    ) -> None:
         """Dress a file or a directory.
 
         :param owner: whose it is, where that is known.
+        :param inherits: it may have got ACLs from its directory.
         """
         self._owners.set_of(fd, member, owner)
+        if inherits:
+            _take_acls(fd)  # before the mode is set, by which they come into force
         if item.attributes:
             self._attach(fd, key, item, acls=False)
         os.utime(fd, ns=times(member, item))
@@ -59,9 +73,15 @@ class Dressing:
         if item.attributes:
             self._attach(fd, key, item, acls=True)
 
-    def dress_name(self, name: bytes, directory: int, key: bytes, member: Member, item: Item) -> None:
-        """Dress something that cannot be opened; a symbolic link is not followed."""
+    def dress_name(
+        self, name: bytes, directory: int, key: bytes, member: Member, item: Item, *, inherits: bool = False
+    ) -> None:
+        """Dress something that must not be opened; a symbolic link is not followed."""
         self._owners.set_of_name(name, directory, member)
+        if member.kind != _SYMLINK:
+            if inherits:
+                _take_acls(b"/proc/self/fd/%d/%b" % (directory, name))
+            _set_mode(name, directory, self._owners.mode_of(member))
         if item.attributes:
             self.attach(b"/proc/self/fd/%d/%b" % (directory, name), key, item)
         os.utime(name, ns=times(member, item), dir_fd=directory, follow_symlinks=False)
@@ -82,6 +102,22 @@ class Dressing:
     def _note(self, what: str, key: bytes) -> None:
         count, first = self.unset.get(what, (0, key))
         self.unset[what] = count + 1, first
+
+
+def _take_acls(place: int | bytes) -> None:
+    for name in ACLS:
+        with suppress(OSError):  # there is none
+            os.removexattr(place, name)
+
+
+def _set_mode(name: bytes, directory: int, mode: int) -> None:
+    """Set a mode by a name, of nothing but what has it now: a new owner takes the setuid and setgid bits."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISLNK(os.fstat(fd).st_mode):
+            os.chmod(b"/proc/self/fd/%d" % fd, mode)
+    finally:
+        os.close(fd)
 
 
 def times(member: Member, item: Item) -> tuple[int, int]:

@@ -33,7 +33,7 @@ class Linking:
         self._root, self._target, self._work, self._restored = root, target, work, restored
         self._made: set[bytes] = set()
 
-    def make(self, sets: Iterable[Sequence[bytes]], sockets: Iterable[Socket]) -> list[Path]:
+    def make(self, sets: Sequence[Sequence[bytes]], sockets: Iterable[Socket]) -> list[Path]:
         """Make links and sockets; return runs of the directories that had to be made for them.
 
         :param sets: keys of the names of each file; it is there under the first.
@@ -42,6 +42,12 @@ class Linking:
         self._target.way.made = self._made.add
         way = Way(self._root, replace=False)
         kept = self._target.kept
+        sockets = list(sockets)
+        self._restored.others.update(each.key for each in sockets)
+        others = {key for names in sets for key in names[1:]}
+        for socket in sockets:
+            if socket.key not in others:
+                self._socket(socket)
         try:
             for names in sets:
                 # A backup of 2012 may be without the first one.
@@ -51,8 +57,6 @@ class Linking:
                         self._link(way, first, key)
         finally:
             way.close()
-        for socket in sockets:
-            self._socket(socket)
         self._restored.kept += self._target.kept - kept
         writer = RunWriter(self._work / "made-links")
         for key in sorted(self._made):
@@ -94,7 +98,6 @@ class Linking:
     def _socket(self, socket: Socket) -> None:
         path = socket.key.replace(b"\0", b"/")
         member = Member(path, SOCKET, socket.mode, socket.uid, socket.gid, 0, 0, b"", b"", b"", 0, 0, 0)
-        self._restored.others.add(socket.key)
         try:
             self._target.other(socket.key, member)
         except Kept:

@@ -30,6 +30,7 @@ from cya.engine.native.reading.renaming import rename_new
 from cya.engine.native.reading.special import make
 from cya.engine.native.reading.way import Way
 from cya.format.tar_reader import Member
+from cya.metadata.look import DEFAULT
 from cya.metadata.sparse import Extents
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -68,11 +69,12 @@ class Kept(OSError):
 
 
 class _Directory(NamedTuple):
-    """A directory that is open, and the number of its file system."""
+    """A directory that is open, the number of its file system, and whether what is made in it gets an ACL."""
 
     key: bytes
     fd: int
     device: int
+    hands_down: bool
 
 
 class Target:
@@ -148,7 +150,8 @@ class Target:
                 if self._owner is None:
                     self._owner = (born := os.fstat(fd)).st_uid, born.st_gid
                 self._fill(fd, key, item, fill)
-                self._dressing.dress(fd, key, member, item, self._owner)
+                inherits = self._last is not None and self._last.hands_down
+                self._dressing.dress(fd, key, member, item, self._owner, inherits=inherits)
             finally:
                 os.close(fd)
         except BaseException:
@@ -161,7 +164,7 @@ class Target:
             fd = os.open(made, _NEW, 0o600, dir_fd=directory)
             try:
                 self._fill(fd, key, item, fill)
-                self._dressing.dress(fd, key, member, item)
+                self._dressing.dress(fd, key, member, item, inherits=directory == parent)
             finally:
                 os.close(fd)
             self._take_place(directory, made, key, member)
@@ -192,7 +195,7 @@ class Target:
         self._check_kept(parent, name, member, 0, item)
         with self._new(parent) as (directory, made):
             make(made, directory, member)
-            self._dressing.dress_name(made, directory, key, member, item)
+            self._dressing.dress_name(made, directory, key, member, item, inherits=directory == parent)
             self._take_place(directory, made, key, member)
 
     def link(self, source: bytes, directory: int, key: bytes, *, replaces: bool = False) -> None:
@@ -245,7 +248,7 @@ class Target:
 
     def dress(self, fd: int, key: bytes, member: Member) -> None:
         """Give a directory that is open its attributes."""
-        self._dressing.dress(fd, key, member, self._extras.of(key))
+        self._dressing.dress(fd, key, member, self._extras.of(key), inherits=True)
 
     def dress_directory(self, key: bytes, member: Member) -> None:
         """Give a directory its attributes.
@@ -279,7 +282,7 @@ class Target:
         if self._last is None or self._last.key != above:
             self._last = self._owner = None
             here = self.way.enter(above.split(b"\0")) if above else self._root
-            self._last = _Directory(above, here, os.fstat(here).st_dev)
+            self._last = _Directory(above, here, os.fstat(here).st_dev, _hands_down(here))
         return self._last.fd, name
 
     @contextmanager
@@ -370,16 +373,23 @@ class Target:
         with self._new(parent, beside=True) as (_, made):
             if member.kind != _REGULAR:
                 make(made, parent, member)
-                self._dressing.dress_name(made, parent, key, member, item)
+                self._dressing.dress_name(made, parent, key, member, item, inherits=True)
             else:
                 reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
                 with open(reading, "rb") as file, open(os.open(made, _NEW, 0o600, dir_fd=parent), "r+b") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
                     copy.flush()
                     self._dressing.holes(copy.fileno(), key, item)
-                    self._dressing.dress(copy.fileno(), key, member, item)
+                    self._dressing.dress(copy.fileno(), key, member, item, inherits=True)
             self._take_place(parent, made, key, member)
         os.unlink(source, dir_fd=directory)
+
+
+def _hands_down(directory: int) -> bool:
+    try:
+        return os.fsdecode(DEFAULT) in os.listxattr(directory)
+    except OSError:
+        return False  # the file system has no attributes
 
 
 def is_hole(data: bytes | memoryview) -> bool:

@@ -7,6 +7,7 @@ import os
 from cya.engine.protocol import Lost
 from cya.format.key import path_of
 
+NOT_SET = "not set: "
 _EXPECTED = "only root can set them"
 
 
@@ -21,5 +22,5 @@ def told_of(unset: dict[str, tuple[int, bytes]]) -> tuple[list[str], list[Lost]]
             notes.append(f"{what} ({count:,} files)")
         else:
             more = f" (and {count - 1:,} others)" if count > 1 else ""
-            lost.append(Lost(os.fsdecode(path_of(key)) + more, f"not set: {what}"))
+            lost.append(Lost(os.fsdecode(path_of(key)) + more, f"{NOT_SET}{what}"))
     return notes, lost
