@@ -59,8 +59,12 @@ def look(directory: int, name: bytes, there: os.stat_result, fd: int = -1) -> Ex
 
 
 def _open(fd: int, there: os.stat_result) -> Extra | None:
-    names = _listed(fd)
-    flags = _flags(fd, there.st_dev)
+    # Every file is looked at in every backup, and most have nothing: so nothing is called that need not be.
+    try:
+        names = os.listxattr(fd)
+    except OSError:
+        names = []  # what cannot be looked at at all is told by who reads it
+    flags = 0 if there.st_dev in _without_flags else _flags(fd, there.st_dev)
     extents = None
     if there.st_blocks * 512 < there.st_size and stat.S_ISREG(there.st_mode):
         try:
@@ -75,18 +79,14 @@ def _open(fd: int, there: os.stat_result) -> Extra | None:
 
 def _by_name(directory: int, name: bytes) -> Extra | None:
     path = b"/proc/self/fd/%d/%b" % (directory, name)
-    names = _listed(path)
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return None
     if not names:
         return None
     attributes, reason = _values(names, lambda each: os.getxattr(path, each, follow_symlinks=False))
     return Extra(attributes, reason=reason)
-
-
-def _listed(place: int | bytes) -> list[str]:
-    try:
-        return os.listxattr(place) if isinstance(place, int) else os.listxattr(place, follow_symlinks=False)
-    except OSError:
-        return []  # what cannot be looked at at all is told by who reads it
 
 
 def _values(names: list[str], get: Callable[[str], bytes]) -> tuple[tuple[tuple[bytes, bytes], ...], str]:
@@ -105,8 +105,6 @@ _without_flags: set[int] = set()
 
 
 def _flags(fd: int, device: int) -> int:
-    if device in _without_flags:
-        return 0
     try:
         return inode_flags.get(fd) & inode_flags.KEPT
     except OSError as error:

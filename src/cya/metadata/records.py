@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -11,6 +12,8 @@ LONGEST = 1 << 26
 """The most bytes of a field; whoever wrote a file must not be able to fill the memory of its reader."""
 
 _CHUNK = 1 << 18
+_NOT_PLAIN = re.compile(rb"\0|(?:^|/)\.{0,2}(?:/|\Z)")
+"""A zero byte, or a component that is empty, ``.`` or ``..``."""
 
 
 def fields(file: BinaryIO) -> Iterator[bytes]:
@@ -61,7 +64,7 @@ def key_of_dotted(path: bytes) -> bytes:
     """
     if path == b".":
         return b""
-    key = path.removeprefix(b"./").replace(b"/", b"\0")
-    if b"\0" in path or any(component in (b"", b".", b"..") for component in key.split(b"\0")):
+    path = path.removeprefix(b"./")
+    if _NOT_PLAIN.search(path) or not path:
         raise ValueError(f"{path[:4096]!r} is not a path in a backup")
-    return key
+    return path.replace(b"/", b"\0")

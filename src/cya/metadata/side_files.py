@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from cya.metadata import acl, attributes, inode_flags, sockets, sparse
+from cya.metadata import acl, attributes, inode_flags, sockets, sparse, times
 from cya.metadata.guide import guide
 from cya.metadata.look import ACCESS, DEFAULT, Extra
+from cya.metadata.records import dotted
 
 DIRECTORY = b".dupext"
 """In the root of a backup."""
@@ -62,20 +63,22 @@ class SideFiles:
         """
         self._place = place
         self._files: dict[str, BinaryIO] = {}
-        self._times = self._file("times.txtz")
+        self._write_time = self._file("times.txtz").write
 
     def add(self, key: bytes, status: Status, extra: Extra | None) -> None:
         """Take note of something; keys ascend."""
         modified = status.st_mtime_ns
-        # As times.is_needed has it; a call more for every file would be felt.
-        if modified % _SECOND or modified < 0 or status.st_mode & 0o170000 not in _SCANNED:
-            path = key.replace(b"\0", b"/")
-            sign, modified = (b"-", -modified) if modified < 0 else (b"", modified)
-            dotted = b"./%b" % path if path else b"."
-            self._times.write(b"@%b%d.%09d\0%b\0" % (sign, modified // _SECOND, modified % _SECOND, dotted))
+        kind = status.st_mode & 0o170000
+        # As times.is_needed and times.text have it; calls for every file would be felt.
+        if modified % _SECOND or modified < 0 or kind not in _SCANNED:
+            if modified > 0 and key:
+                path = key.replace(b"\0", b"/")
+                self._write_time(b"@%d.%09d\0./%b\0" % (modified // _SECOND, modified % _SECOND, path))
+            else:
+                self._write_time(b"%b\0%b\0" % (times.text(modified), dotted(key)))
         if extra is not None:
             self._extra(key, status, extra)
-        if stat.S_ISSOCK(status.st_mode):
+        if kind == stat.S_IFSOCK:
             text = sockets.text(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
             self._pair("sockets.txtz", text, key)
 
@@ -115,8 +118,7 @@ class SideFiles:
             self._pair("sparse.txtz", sparse.text(status.st_size, extra.extents), key)
 
     def _pair(self, name: str, text: bytes, key: bytes) -> None:
-        path = key.replace(b"\0", b"/")
-        self._file(name).write(b"%b\0%b\0" % (text, b"./%b" % path if path else b"."))
+        self._file(name).write(b"%b\0%b\0" % (text, dotted(key)))
 
     def _file(self, name: str) -> BinaryIO:
         if name not in self._files:

@@ -18,6 +18,7 @@ from cya.engine.protocol import LEAVABLE
 from cya.metadata import acl, attributes, hard_links, inode_flags, records, sockets, sparse, times
 from cya.metadata.attach import ACLS
 from cya.metadata.look import ACCESS, DEFAULT
+from cya.metadata.searching import pairs_of
 from cya.metadata.side_files import DIRECTORY
 
 NAMES = (
@@ -61,6 +62,7 @@ class Side:
         :param lose: is told what could not be read, and why.
         """
         self._place, self._without, self._lose = place, without, lose
+        self._keys: list[bytes] = []
         try:
             self.ours = (place / "format.txt").read_bytes().startswith(b"cya dupext 1\n")
         except OSError:
@@ -68,6 +70,7 @@ class Side:
 
     def items(self, wanted: Wanted) -> Iterator[tuple[bytes, Item]]:
         """Yield what there is of the wanted paths, in the order of their keys."""
+        self._keys = wanted.keys if self.ours and b"" not in wanted.keys else []
         streams = [self._acls, self._attributes, self._times, self._flags, self._holes]
         found = [self._guarded(stream, wanted) for stream in streams]
         merged = heapq.merge(*found, key=itemgetter(0)) if self.ours else sorted(_all(found), key=itemgetter(0))
@@ -124,8 +127,12 @@ class Side:
 
     def _times(self) -> Iterator[Field]:
         if TIMES not in self._without:
-            for text, path in self._read("times.txtz", records.pairs):
+            for text, path in self._read("times.txtz", self._some_pairs):
                 yield _key(path), 0, times.nanoseconds(text)
+
+    def _some_pairs(self, file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+        """Yield pairs, at least those that are wanted: there may be one for each file of a system."""
+        return pairs_of(file, self._keys) if self._keys else records.pairs(file)
 
     def _flags(self) -> Iterator[Field]:
         if FLAGS not in self._without:
