@@ -206,8 +206,8 @@ def test_a_machine_comes_back_onto_empty_disks_and_boots(lab: Lab, layout: Layou
     name = f"new-{layout.name}"
     disks = lab.empty(name, layout, 2600)
     with lab.rescued(name, layout, [*disks, Disk(archive, "virtio", scratch=True)]) as console:
-        print(follow(console, layout, "## The rescue system", "## What the machine was", layout.heading))
-        print(follow(console, layout, "## Files", "## The boot loader"))
+        print(follow(console, layout, "## The rescue system", "## What the machine was", "### What is in it"))
+        print(follow(console, layout, layout.heading, "## Files", "## The boot loader"))
     check_that_it_lives(lab, name, layout, disks, archive)
 
 
@@ -216,8 +216,11 @@ def test_a_machine_comes_back_without_cya_and_boots(lab: Lab) -> None:
     name = "new-without-cya"
     disks = lab.empty(name, BIOS, 2600)
     with lab.rescued(name, BIOS, [*disks, Disk(archive, "virtio", scratch=True)]) as console:
-        print(follow(console, BIOS, "## The rescue system", "## What the machine was", BIOS.heading))
-        print(follow(console, BIOS, "### Without cya", "## The boot loader"))
+        console.run("rm /usr/local/bin/cya")
+        print(
+            follow(console, BIOS, "## The rescue system", "### What the machine was, without cya", "### What is in it")
+        )
+        print(follow(console, BIOS, BIOS.heading, "### Files without cya", "## The boot loader"))
     check_that_it_lives(lab, name, BIOS, disks, archive)
 
 

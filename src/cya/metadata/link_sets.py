@@ -7,11 +7,12 @@ there: whatever names are added or removed, nothing is stored again.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from cya.metadata import hard_links
+from cya.metadata.former import Former
 
 STORED, KNOWN, NEW = range(3)
 """Whether the chain has this file under this name, has something under it, or has nothing."""
@@ -69,6 +70,23 @@ class LinkSets:
             return
         found.best = min(found.best, (how, key))
         found.names.append(key)
+
+    def keep(self, former: Former, is_kept: Callable[[bytes], bool]) -> Iterator[bytes]:
+        """Take over names that could not be looked at; yield those of files that are stored no more.
+
+        :param is_kept: whether a key is one of those.
+        """
+        found_in = {name: found for found in self._sets.values() for name in found.names}
+        for inode, count, (first, *others) in former.link_sets():
+            names = [name for name in others if is_kept(name)]
+            if not names:
+                continue
+            if first in found_in:
+                found_in[first].names += names
+            elif is_kept(first):
+                self._sets[inode, -len(self._sets)] = _Set(count, (STORED, first), [first, *names])
+            else:
+                yield from names
 
     def is_stored(self, key: bytes, status: Linked) -> bool:
         """Whether this is the name under which the file is stored."""

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from cya.metadata import acl, attributes, inode_flags, sockets, sparse, times
+from cya.metadata.former import Former
 from cya.metadata.guide import guide
 from cya.metadata.look import ACCESS, DEFAULT, Extra
-from cya.metadata.records import dotted
+from cya.metadata.records import dotted, key_of_dotted
 
 DIRECTORY = b".dupext"
 """In the root of a backup."""
@@ -81,6 +82,21 @@ class SideFiles:
         if kind == stat.S_IFSOCK:
             text = sockets.text(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
             self._pair("sockets.txtz", text, key)
+
+    def keep(self, former: Former, key: bytes, *, below: bool) -> None:
+        """Take over what the last backup had of a path, and of all below it, that could not be looked at.
+
+        :param below: the path itself could be.
+        """
+        for name in ("times.txtz", "flags.txtz", "sparse.txtz", "sockets.txtz"):
+            for text, path in former.pairs(name, key):
+                found = key_of_dotted(path)
+                if not (below and found == key):
+                    self._pair(name, text, found)
+        for name in ("acl.txt", "attr.txt"):
+            for found, text in former.stanzas(name, key):
+                if not (below and found == key):
+                    self._file(name).write(text)
 
     def finish(self, links: Iterable[bytes], system: Mapping[bytes, bytes]) -> dict[bytes, Path | bytes]:
         """Return the content of each file, by its path in :data:`DIRECTORY`; those without content are left out.

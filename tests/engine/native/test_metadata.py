@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from cya.engine.native import scan
+from cya.engine.native.beneath import open_directory
 from cya.engine.protocol import Report, Selection
 from tests.engine.native.conftest import Lab
 
@@ -293,3 +295,39 @@ def test_the_machine_is_told_of(whole: Lab) -> None:
     assert list((side(whole) / "system").iterdir())
     statistics = backup(whole, system=True).statistics
     assert statistics["DeltaEntries"] == 0
+
+
+def test_what_cannot_be_looked_at_keeps_its_names_and_attributes(whole: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in a directory that cannot be listed, of a file that is stored elsewhere, and of one that lies there."""
+    top = whole.source
+    (top / "a").write_bytes(CONTENT)
+    (top / "closed").mkdir()
+    os.link(top / "a", top / "closed/another")
+    (top / "closed/m").write_bytes(CONTENT[::-1])
+    os.link(top / "closed/m", top / "closed/n")
+    os.setxattr(top / "closed/m", "user.a", b"1")
+    os.utime(top / "closed/m", ns=(5, 5))
+    backup(whole)
+    before = (side(whole) / "times.txtz").read_bytes()
+    really = open_directory
+
+    def closed(name: bytes, dir_fd: int) -> int:
+        if name == b"closed":
+            raise PermissionError(13, "Permission denied")
+        return really(name, dir_fd)
+
+    monkeypatch.setattr(scan, "open_directory", closed)
+    for _ in range(2):
+        (lost,) = whole.backup(metadata=True).lost
+        assert lost.path == "closed"
+        assert (side(whole) / "times.txtz").read_bytes() == before
+        place = whole.restored()
+        assert (place / "closed/another").samefile(place / "a")
+        assert (place / "closed/m").samefile(place / "closed/n")
+        assert os.getxattr(place / "closed/n", "user.a") == b"1"
+    os.unlink(top / "a")
+    lost_paths = {each.path for each in whole.backup(metadata=True).lost}
+    assert lost_paths == {"closed", "closed/another"}
+    monkeypatch.undo()
+    backup(whole)
+    assert (whole.restored() / "closed/another").read_bytes() == CONTENT

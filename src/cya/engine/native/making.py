@@ -30,6 +30,7 @@ from cya.engine.native.survey import Survey, side_entries
 from cya.engine.native.volumes import Volumes, volume_name
 from cya.engine.protocol import BackupJob, Lost, Progress, VirtualEntry, Watcher
 from cya.format import manifest, names, signature
+from cya.metadata.former import Former, keep
 from cya.metadata.gathered import Gathered
 from cya.metadata.side_files import SideFiles
 
@@ -79,7 +80,10 @@ class Making:
         inline = partial(Packer, self._root, self._old)
         large = LargeFiles(output, inline(capacity), self._old, capacity)
         side = SideFiles(self._side_place()) if job.metadata else None
-        survey = Survey(self._temporary / "changes", entries, side, metadata=job.metadata, lose=output.lose)
+        former = Former(self._store.side, self._start)
+        survey = Survey(
+            self._temporary / "changes", entries, side, metadata=job.metadata, lose=output.lose, former=former
+        )
         tick = self._ticker(output, survey, watch)
         try:
             system = Gathered(job.source) if job.system else None
@@ -174,6 +178,8 @@ class Making:
         os.rename(self._temporary / "sigtar", local(names.sigtar(self._start, job.now, b".gz")))
         os.rename(self._temporary / "manifest", local(names.manifest(self._start, job.now, b"")))
         os.rename(self._temporary / "new-index", self._store.index)
+        if job.metadata:
+            keep(self._temporary / "dupext", self._store.side, job.now)
 
     def _ticker(self, output: Output, survey: Survey, watch: Watcher | None) -> Callable[[], None]:
         """Return what tells ``watch`` from time to time how far the run is.

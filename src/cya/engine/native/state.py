@@ -66,6 +66,7 @@ class Store:
         """
         self.directory = private.archive_dir / NAME
         self.index = private.cache / "index"
+        self.side = private.cache / "dupext"
         self._temporary = private.temporary
         self._gpg = gpg
         self._source = os.fsencode(source)

@@ -17,6 +17,7 @@ from cya.engine.native.known import Known
 from cya.engine.native.scan import Found, Unread
 from cya.engine.native.spool import ChangeSpool
 from cya.engine.protocol import VirtualEntry
+from cya.metadata.former import Former
 from cya.metadata.link_sets import KNOWN, NEW, STORED, LinkSets, is_linked
 from cya.metadata.side_files import DIRECTORY, SideFiles, is_ours
 
@@ -39,6 +40,7 @@ class Survey:
         *,
         metadata: bool,
         lose: Callable[[bytes, str], None],
+        former: Former | None = None,
     ) -> None:
         """Take note of what to look for.
 
@@ -47,10 +49,12 @@ class Survey:
         :param side: is told of everything.
         :param metadata: whether ``.dupext`` is ours, and files are stored under one of their names only.
         :param lose: is told the key of what is not in the backup as it should be, and why.
+        :param former: what the last backup had beside.
         """
         self._spool = ChangeSpool(place)
         self._entries, self._side, self._metadata, self._lose = entries, side, metadata, lose
         self._links = LinkSets()
+        self._former, self._unread = former or Former(), list[Unread]()
         self._late: list[Known] = []
         self.total: int | None = None
 
@@ -91,6 +95,15 @@ class Survey:
             if not number % _EVERY:
                 tick()
         self.total = total + self._spool.bytes
+        if self._unread:
+            for key in self._links.keep(self._former, self._is_unread):
+                self._lose(key, "another name of a file that is stored no more: an earlier backup has its content")
+
+    def _is_unread(self, key: bytes) -> bool:
+        return any(
+            key.startswith(item.key + b"\0") or not item.key or (key == item.key and not item.below)
+            for item in self._unread
+        )
 
     def changes(
         self, entries: Mapping[bytes, VirtualEntry], ends: Sequence[int], size_fits: SizeFits
@@ -146,6 +159,10 @@ class Survey:
                     if is_linked(status):
                         self._links.add(key, status, NEW)
                     continue
+            else:
+                self._unread.append(item)
+                if side is not None:
+                    side.keep(self._former, item.key, below=item.below)
             yield item
 
     def _reserving(self, known: Iterator[Known]) -> Iterator[Known]:
