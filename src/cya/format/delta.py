@@ -27,6 +27,8 @@ MAGIC = b"rs\x026"
 END = b"\0"
 
 _LITERAL = Struct(">BI")
+_COPY = Struct(">BQQ")
+_COPY_BY_8_AND_8_BYTES = 0x54
 _LITERAL_BY_4_BYTES = 0x43
 _MAX_LITERAL = 1 << 20
 _MISS = 32768  # so long is a literal, at most, before librsync begins another one
@@ -43,6 +45,11 @@ _SLOWEST = 4e6  # bytes a second; with nothing alike it is ten times that and mo
 _MAX_CHUNK = 1 << 20
 _MIN_CHUNK = 1 << 14
 _CHUNK_BY_BLOCK = 1 << 30
+
+
+def copy(place: int, length: int) -> bytes:
+    """Return the command that copies a part of the old file."""
+    return _COPY.pack(_COPY_BY_8_AND_8_BYTES, place, length)
 
 
 class Basis:

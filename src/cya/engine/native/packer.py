@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from cya.engine.native import account_names
 from cya.engine.native.beneath import open_beneath
+from cya.engine.native.holes import Holes, is_hole
 from cya.engine.native.old_signatures import OldSignatures
 from cya.engine.native.opener import Opener
 from cya.engine.native.tasks import (
@@ -66,10 +67,14 @@ class Packer:
         self._opener = Opener(root)
         self._signer = signatures.Signer()
         self._open: tuple[bytes, int] | None = None
+        self._is_sparse = False
+        self._holes = Holes(old, capacity)
+        self._ready: Part | None = None
 
     def pack(self, tasks: list[Task]) -> Packed:
         """Pack the files of a unit."""
         self._unit.clear()
+        self._ready = None
         try:
             return self._packed([self._pack(task) for task in tasks])
         finally:
@@ -105,7 +110,9 @@ class Packer:
             self._open = None
 
     def _packed(self, outcomes: list[Outcome]) -> Packed:
-        return Packed(self._unit.entries_part(), self._unit.signatures_part(), outcomes, sorted(self._old.damaged))
+        return Packed(
+            self._ready or self._unit.entries_part(), self._unit.signatures_part(), outcomes, sorted(self._old.damaged)
+        )
 
     def _pack(self, task: Task) -> Outcome:
         if isinstance(task, Whole):
@@ -181,6 +188,8 @@ class Packer:
         except OSError as error:
             return Outcome(LOST, reason=_reason(error))
         try:
+            if self._is_sparse and is_hole(file, task.offset, task.length) and (found := self._hole(task)) is not None:
+                return found
             return self._piece(task, head, self._unit.read(file, head, task.length, task.offset))
         except OSError as error:
             # What follows may well be readable, and has to stay in its place.
@@ -200,7 +209,17 @@ class Packer:
             os.close(file)
             raise OSError(errno.ESTALE, "was replaced, or given other permissions, while the backup ran")
         self._open = (task.path, file)
+        self._is_sparse = status.st_blocks * 512 < status.st_size
         return file
+
+    def _hole(self, task: Slice) -> Outcome | None:
+        """Pack a slice of zeros without reading them; None if a delta needs to look at them."""
+        blocks = self._holes.sums(task.length, task.block)
+        if not task.ref:
+            self._ready = self._holes.part(_piece_header(task, task.length), task.length)
+            return Outcome(STORED, task.length, task.length, blocks=blocks)
+        commands = self._holes.commands(task)
+        return Outcome(DELTA, task.length, blocks=blocks, commands=commands) if commands is not None else None
 
     def _piece(self, task: Slice, head: int, size: int) -> Outcome:
         address = self._unit.address(head)

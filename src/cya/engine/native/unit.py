@@ -86,7 +86,7 @@ class Unit:
     def entries_part(self) -> Part:
         """Deflate the piece of the difftar, and hash it: see :mod:`cya.format.volume_index`."""
         part = self.part(self._view[: self.end])
-        return part._replace(digest=hashlib.sha256(part.deflated).digest()) if part.length else part
+        return hashed(part) if part.length else part
 
     def signatures_part(self) -> Part:
         """Deflate the piece of the sigtar."""
@@ -98,3 +98,8 @@ class Unit:
             return Part(b"", 0, 0)
         deflated = self._deflate.compress(data) + self._deflate.flush(isal_zlib.Z_FULL_FLUSH)
         return Part(deflated, len(data), isal_zlib.crc32(data))
+
+
+def hashed(part: Part) -> Part:
+    """Return a piece of a difftar with its hash."""
+    return part._replace(digest=hashlib.sha256(part.deflated).digest())
