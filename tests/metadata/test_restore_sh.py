@@ -590,6 +590,18 @@ def test_more_shells_run_it(restored: Restored, shell: str) -> None:
     assert os.stat(restored.path(b"g")).st_mtime_ns == 1_500_000_000
 
 
+def test_with_remove_its_directory_goes_if_all_went_well_and_the_time_of_the_top_stays(restored: Restored) -> None:
+    write(restored.path(b"f"))
+    restored.put("times.txtz", pairs({b"": b"@5.25", b"f": b"@1.5", b"gone": b"@1.5"}))
+    assert restored.run("--remove")[0] == 1
+    restored.put("times.txtz", pairs({b"": b"@5.25", b"f": b"@1.5"}))
+    assert restored.run("--remove", "--dry-run")[0] == 0
+    assert sorted(os.listdir(restored.place)) == [".dupext", "f"]
+    assert restored.run("--remove")[0] == 0
+    assert os.listdir(restored.place) == ["f"]
+    assert restored.place.stat().st_mtime_ns == 5_250_000_000
+
+
 def test_nothing_is_left_of_it(restored: Restored, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -2,10 +2,11 @@
 # Puts back what Duplicity's format cannot hold, into a tree that duplicity has restored; format.txt says what that is.
 #
 #     sh .dupext/restore.sh [--dry-run] [--no-links] [--no-sparse] [--no-acls] [--no-xattrs] [--no-times]
-#                           [--no-flags] [DIR]
+#                           [--no-flags] [--remove] [DIR]
 #
 # DIR is the tree; without it, the directory above the one that this script is in. The files are read from beside the
-# script. It can be run again. Exit status: 0 all of it is there now; 1 something is not, it says what; 2 wrong usage.
+# script. With --remove the directory of the script goes in the end, if all went well. It can be run again. Exit status:
+# 0 all of it is there now; 1 something is not, it says what; 2 wrong usage.
 #
 # Needs GNU coreutils, findutils, grep and sed, and for each step its own tool: setfacl (acl), setfattr (attr), chattr
 # (e2fsprogs), fallocate (util-linux). Whatever the files say, nothing out of DIR is touched: names that lead out of it,
@@ -171,6 +172,7 @@ complain() {
     echo >>"$RESTORE_TMP/failed"
 }
 
+remove=''
 links=1 sparse=1 acls=1 xattrs=1 times=1 flags=1
 RESTORE_DRY=''
 while [ $# -gt 0 ]; do
@@ -182,6 +184,7 @@ while [ $# -gt 0 ]; do
     --no-xattrs) xattrs='' ;;
     --no-times) times='' ;;
     --no-flags) flags='' ;;
+    --remove) remove=1 ;;
     --help) usage 0 ;;
     --) shift && break ;;
     -*) usage 2 >&2 ;;
@@ -337,5 +340,10 @@ complain_of "$tmp/not-there" 'names are not there, or not in the tree'
 result='Everything was put back.'
 [ ! -s "$tmp/failed" ] || result='Not everything was put back: see above.'
 [ -z "$RESTORE_DRY" ] || result='Nothing was changed.'
+if [ -n "$remove" ] && [ -z "$RESTORE_DRY" ] && [ ! -s "$tmp/failed" ] && [ "$here" -ef ./.dupext ]; then
+    # The directory above is a part of what was put back, with its time.
+    touch -m -r . "$tmp/top"
+    rm -rf -- "$here" && touch -c -m -r "$tmp/top" . || complain "$here: cannot be removed"
+fi
 say "$result"
 [ ! -s "$tmp/failed" ] # the exit status
