@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 from tests.boot import tree
-from tests.boot.machine import Console, Disk, running
+from tests.boot.machine import OVMF, Console, Disk, running
 
 TEXT = (tree.PROJECT / "docs/bare-metal.md").read_text()
 PASSPHRASE = "of the archive"
-TOOLS = ("qemu-system-x86_64", "debootstrap", "mke2fs", "duplicity", "unshare")
+TOOLS = ("qemu-system-x86_64", "debootstrap", "mke2fs", "duplicity", "unshare", "rsync", "chattr")
 
 
 def why_not() -> str:
@@ -33,7 +33,7 @@ def why_not() -> str:
         return "takes half an hour: CYA_TEST_BOOT=1 runs it"
     if os.geteuid() != 0:
         return "needs root: makes a Debian"
-    missing = [name for name in TOOLS if shutil.which(name) is None]
+    missing = [name for name in TOOLS if shutil.which(name) is None] + ([] if OVMF.is_dir() else ["ovmf"])
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
