@@ -12,13 +12,16 @@ def picture(tree: Path) -> str:
     """Return a SHA-256 over what every tool here keeps of all that lies in a directory, or of a file's content.
 
     That is: names, types, permissions, owners, targets of links, contents, and whole seconds of the mtimes of files and
-    directories. What a tool makes on the way to it is not looked at, nor the directory itself.
+    directories. What a tool makes on the way to it is not looked at, nor the directory itself, nor ``.dupext`` in it, which
+    stock restores as all else.
     """
     if tree.is_file():
         return hashlib.sha256(tree.read_bytes()).hexdigest()
     whole = hashlib.sha256()
     top = os.fsencode(tree)
     for directory, names, files in os.walk(top):
+        if directory == top and b".dupext" in names:
+            names.remove(b".dupext")
         names.sort()
         for name in sorted([*names, *files]):
             path = os.path.join(directory, name)

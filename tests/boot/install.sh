@@ -56,7 +56,7 @@ UUID=$(blkid -o value -s UUID /dev/sda1) /boot/efi vfat umask=0077 0 2
 /dev/mapper/vg0-swap none swap sw 0 0
 END
     echo "main_crypt UUID=$(blkid -o value -s UUID /dev/md1) none luks" > /mnt/etc/crypttab
-    printf 'HOMEHOST <system>\n' > /mnt/etc/mdadm/mdadm.conf
+    printf 'HOMEHOST <system>\nMAILADDR root\n' > /mnt/etc/mdadm/mdadm.conf
     mdadm --detail --scan >> /mnt/etc/mdadm/mdadm.conf
     into_chroot
     chroot /mnt update-initramfs -u -k all  # with what LUKS and RAID need

@@ -184,9 +184,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def check_that_it_lives(lab: Lab, name: str, layout: Layout, disks: Sequence[Disk], archive: Path) -> None:
     """Boot a restored machine, and compare it with what it was."""
     with lab.booted(name, layout, [*disks, Disk(archive, "virtio", scratch=True)]) as console:
-        said = {command: console.run(command, fails=True) for command in commands("## The first boot")}
+        said = {command: console.run(command, fails=True).strip() for command in commands("## The first boot")}
         print(said)
-        assert said["systemctl is-system-running --wait"] == "running\n", said
+        assert said["systemctl is-system-running --wait"] == "running", said
         assert "0 loaded units listed" in said["systemctl --failed --no-pager"]
         assert said["dpkg --verify"] == ""
         console.run("mkdir -p /tmp/archive; mount LABEL=archive /tmp/archive")
