@@ -12,8 +12,8 @@ def picture(tree: Path) -> str:
     """Return a SHA-256 over what every tool here keeps of all that lies in a directory, or of a file's content.
 
     That is: names, types, permissions, owners, targets of links, contents, and whole seconds of the mtimes of files and
-    directories. What a tool makes on the way to it is not looked at, nor the directory itself, nor ``.dupext`` in it, which
-    stock restores as all else.
+    directories. What a tool makes on the way to it is not looked at, nor the directory itself, nor ``.dupext`` in it,
+    which stock restores as all else.
     """
     if tree.is_file():
         return hashlib.sha256(tree.read_bytes()).hexdigest()
