@@ -36,5 +36,5 @@ END
 getent passwd > "$out/users"
 [ -d /run/systemd/system ] || exit 0  # a tree, not a machine
 swapon --show=TYPE,LABEL,UUID --noheadings > "$out/swap"
-findmnt --real --list --noheadings --output TARGET,FSTYPE,UUID | grep -v ' /tmp' > "$out/mounts"
+findmnt --real --list --noheadings --output TARGET,FSTYPE,UUID | grep -v ' /tmp' | sort > "$out/mounts"
 systemctl list-unit-files --no-legend | sort > "$out/units"

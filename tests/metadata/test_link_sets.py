@@ -15,6 +15,7 @@ class Status(NamedTuple):
     st_dev: int = 1
     st_ino: int = 10
     st_nlink: int = 2
+    st_ctime_ns: int = 100
 
 
 def records(sets: LinkSets) -> list[bytes]:
@@ -62,3 +63,13 @@ def test_one_whose_other_names_are_not_in_the_backup_is_a_file_as_others() -> No
     sets.add(b"a", Status(st_nlink=3), NEW)
     assert sets.is_stored(b"a", Status(st_nlink=3))
     assert records(sets) == []
+
+
+def test_an_inode_that_was_given_to_another_file_meanwhile_is_another_file() -> None:
+    sets = LinkSets()
+    sets.add(b"a", Status(), NEW)
+    sets.add(b"b", Status(), NEW)
+    sets.add(b"c", Status(st_ctime_ns=200), NEW)
+    sets.add(b"d", Status(st_ctime_ns=200), NEW)
+    assert records(sets) == [b"10 2 ./a\0", b"10 2 ./b\0", b"10.1 2 ./c\0", b"10.1 2 ./d\0"]
+    assert sets.others(b"c", Status(st_ctime_ns=200)) == (b"d",)

@@ -7,10 +7,12 @@ whatever an earlier run left is removed first, and the run starts over.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from cya.client.places import excluded, private_cache
 from cya.client.settings import encryption, keeps_system, selection
@@ -19,6 +21,7 @@ from cya.durable import lock
 from cya.engine.protocol import BackupJob, Engine, Report, Watcher
 from cya.errors import EngineError, NothingToDo
 from cya.format.collection import FileSet, collect
+from cya.metadata.side_files import DIRECTORY
 from cya.transport.protocol import Next
 from cya.transport.served import served as served_names
 
@@ -63,7 +66,7 @@ def backup(
             target=target.directory,
             now=int(now.timestamp()),
             encryption=encryption(config),
-            selection=selection(config, excluded(config)),
+            selection=selection(config, (*excluded(config), *_not_believed(config))),
             volume_size=config.volume_size,
             full=full,
             dry_run=dry_run,
@@ -111,3 +114,8 @@ def _made(names: Iterable[bytes], report: Report) -> FileSet:
         found = ", ".join(sorted(name.decode(errors="replace") for files in new for name in files.names)) or "nothing"
         raise EngineError(f"the engine did not leave one whole backup in incoming/next, but: {found}; run again")
     return new[0]
+
+
+def _not_believed(config: ClientConfig) -> tuple[Path, ...]:
+    """Return what must not be in a backup without metadata: a restore would believe it, and whoever may write there."""
+    return () if config.metadata.keep else (config.source / os.fsdecode(DIRECTORY),)

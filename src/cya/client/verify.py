@@ -24,6 +24,7 @@ from cya.engine.native.beneath import DIRECTORY, open_beneath
 from cya.engine.native.known import Stat
 from cya.engine.native.reading.beside import Beside, Pair
 from cya.engine.native.reading.differing import Differing
+from cya.engine.native.reading.recorded import Recorded
 from cya.engine.native.reading.signers import answered
 from cya.engine.native.reading.signing import DIFFERS, GONE, SAME, UNREAD, Answer, Asked
 from cya.engine.native.scan import Found, Scan
@@ -108,7 +109,7 @@ class Verification:
         try:
             look_at = look if self._metadata is not None else None
             scan = Scan(root, origin, tree.selection, lines, self._chosen.keys, look_at)
-            every = in_force(self._source, self._found)
+            every = self._noted(in_force(self._source, self._found))
             records = (each for each in every if self._chosen.covers(each.key) and not is_ours(each.key))
             for (pair, differing), answer in answered(root, self._work(Beside(root, records, scan).pairs())):
                 difference = self._judged(pair, differing, answer)
@@ -121,6 +122,12 @@ class Verification:
                 yield difference
         finally:
             os.close(root)
+
+    def _noted(self, records: Iterator[Recorded]) -> Iterator[Recorded]:
+        for record in records:
+            if self._metadata is not None:
+                self._metadata.record(record.key)
+            yield record
 
     def _work(self, pairs: Iterator[Pair]) -> Iterator[tuple[tuple[Pair, tuple[str, ...]], Asked | None]]:
         for pair in pairs:
@@ -190,6 +197,8 @@ class Verification:
             above = key.rpartition(b"\0")[0]
             there = _status(root, above)
             yield Difference(key, ("missing",), there is None or self._is_later(there))
+        for key in self._metadata.without_content():
+            yield Difference(key, ("content",))
         for key in self._metadata.unlinked():
             there = _status(root, key)
             yield Difference(key, ("links",), there is None or self._is_later(there))

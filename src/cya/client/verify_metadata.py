@@ -38,12 +38,24 @@ class Metadata:
         self._links = {name for names in side.link_sets() for name in names[1:]} & self._set_of.keys()
         self._links = self._links if side.ours else set()
         self._sockets = {each.key: each for each in side.sockets(wanted)}
+        self._sockets_met: set[bytes] = set()
         self._inodes: dict[bytes, tuple[int, int]] = {}
         self._unmet = set(self._links)
+        self._firsts = {names[0]: names[1:] for names in side.link_sets()} if side.ours else {}
 
     def is_link(self, key: bytes) -> bool:
         """Whether a path is another name of a file that the backup has under its first name."""
         return key in self._links
+
+    def record(self, key: bytes) -> None:
+        """Take note of what the archive has."""
+        if self._firsts:
+            self._firsts.pop(key, None)
+
+    def without_content(self) -> list[bytes]:
+        """Return, at the end, the names of files that the archive does not have under the name that they stand for."""
+        names = (name for others in self._firsts.values() for name in others)
+        return sorted(name for name in names if name in self._links and name not in self._sockets_met)
 
     def note(self, found: Found) -> None:
         """Take note of something that is there."""
@@ -74,6 +86,7 @@ class Metadata:
     def socket(self, found: Found) -> tuple[str, ...] | None:
         """Return which of ``mode`` and ``owner`` of a socket differ; None: the backup does not have it."""
         known = self._sockets.pop(found.key, None)
+        self._sockets_met.add(found.key)
         if known is None:
             return None
         status = found.stat

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,6 @@ from cya.engine.duplicity_beside import Beside
 from cya.engine.duplicity_errors import KEY_NEEDED, Failure, explain
 from cya.engine.duplicity_listing import listed
 from cya.engine.duplicity_run import Run
-from cya.engine.placing import placed
 from cya.engine.private import Private
 from cya.engine.protocol import BackupJob, Encryption, Entry, Lost, Progress, Report, RestoreJob, Watcher
 from cya.engine.volume_progress import backup_ticker, restore_progress
@@ -129,21 +129,27 @@ class Duplicity:
         statistics: dict[str, float] = {}
         with self._private.reading() as scratch:
             beside = Beside(job, chain, scratch, self._gnupg_home)
-            for path, into in beside.paths():
-                run = self._restored(job, chain, path, into, watch)
-                lost += run.lost.values()
-                statistics = run.statistics
-            more, notes = beside.apply()
+            with beside.prepared():
+                for path, into in beside.paths():
+                    run = self._restored(job, chain, path, beside.placed(into), watch)
+                    lost += run.lost.values()
+                    statistics = run.statistics
+                more, notes = beside.apply()
         return Report(None, None, job.time, statistics, (*lost, *more), notes=tuple(notes))
 
     def _restored(
-        self, job: RestoreJob, chain: Sequence[FileSet], path: Path | None, into: Path | None, watch: Watcher | None
+        self,
+        job: RestoreJob,
+        chain: Sequence[FileSet],
+        path: Path | None,
+        where: AbstractContextManager[Path],
+        watch: Watcher | None,
     ) -> Run:
         with self._private.reading() as scratch:
             view = scratch / "view"
             view.mkdir()
             served.view_of_volumes(chain, job.source, view)
-            with placed(job.destination, into, job.existing) as place:
+            with where as place:
                 run = self._restore_run(job, path, chain, scratch, place, watch)
                 doing = f"restore of {path or job.source}"
                 places = {"destination": job.destination, "cache": self._private.cache}
@@ -179,7 +185,7 @@ class Duplicity:
         """
         file_list = self._private.write("patterns", lines) if lines else None
         what = [*before, *selection.options(job.selection, job.source, file_list)]
-        if len(what) == len(before) == 1:
+        if len(what) == len(before) == 1 and what[0].startswith("--include="):
             what = []  # duplicity refuses to include what is included anyway
         words = options.backup(verb, job.now, job.volume_size, what, apart=apart, dry_run=job.dry_run)
         words += [str(job.source), options.url(job.target)]

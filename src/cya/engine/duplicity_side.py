@@ -6,11 +6,13 @@ long as it is there; which it was stands in the engine's own directory.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import file_digest
@@ -28,6 +30,10 @@ from cya.metadata.look import look
 from cya.metadata.side_files import DIRECTORY, SideFiles, is_ours
 
 NAME = os.fsdecode(DIRECTORY)
+DIRECTORY_ONLY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""For directories that may be swapped for symbolic links."""
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OTHERS_WRITE = 0o022
 _MARK = b"cya dupext "
 _PATH_MAX = 4096
 """Bytes of a path that duplicity cannot open any more: a file is stored under another name, if it has one."""
@@ -41,66 +47,188 @@ class Placed:
 
     :ivar options: of duplicity: what is to be in the backup, and what not.
     :ivar lost: what is not kept as it should be.
+    :ivar stored: keys of files with several names that are stored, their inodes, and their other names.
     """
 
     options: list[str] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
+    stored: list[tuple[bytes, int, tuple[bytes, ...]]] = field(default_factory=list)
 
 
 @contextmanager
 def placed(job: BackupJob, lines: bytes, private: Private) -> Iterator[Placed]:
     """Put ``.dupext`` into the source, until the block ends.
 
+    Whoever owns the source can rename what is in it, at any time: so all is done by descriptors, and nothing by path.
+
     :param lines: the selection's patterns, as they were checked.
-    :raises EngineError: when something that is not ours has its place.
+    :raises EngineError: when something that is not ours has its place, or got it while duplicity ran.
     """
-    remove_left(job.source)
+    if not job.dry_run:
+        remove_left(job.source, refuse=True)
     if not job.metadata or job.dry_run:
         yield Placed()
         return
+    shown = job.source / NAME
     made = Placed()
-    files = _files(job, lines, private, made)
-    place = job.source / NAME
-    top = job.source.stat()
+    root = os.open(job.source, DIRECTORY_ONLY)
+    place, written = -1, None
     try:
+        files = _files(root, job, lines, private, made)
+        top = os.fstat(root)
         try:
-            _write(place, files, private.cache / "dupext.json")
-            _put_back(job.source, top)
-            made.options.insert(0, f"--include={selection.escape(str(place))}")
-        except OSError as error:
-            _remove(place)
-            made.options.clear()
-            made.lost.append(Lost(NAME, f"hard links, ACLs and all else that it holds are not kept: {error.strerror}"))
-        yield made
+            try:
+                place = _put(root, files, private.cache / "dupext.json")
+                written = os.fstat(place)
+                _put_back(root, top)
+                made.options.insert(0, f"--include={selection.escape(str(shown))}")
+            except OSError as error:
+                # What somebody else has put there would be believed by every restore.
+                made.options[:] = [f"--exclude={selection.escape(str(shown))}"]
+                why = error.strerror or str(error)
+                made.lost.append(Lost(NAME, f"hard links, ACLs and all else that it holds are not kept: {why}"))
+            yield made
+            made.lost += _replaced(root, made.stored)
+            if written is not None and not _is_as_it_was(root, place, written):
+                raise EngineError(
+                    f"{shown}: somebody renamed or changed it while duplicity read it, so what the backup has of it "
+                    "may not be what cya wrote; find out who does that, and run again"
+                )
+        finally:
+            if place >= 0:
+                _remove(root, place)
+                os.close(place)
+            _put_back(root, top)
     finally:
-        _remove(place)
-        _put_back(job.source, top)
+        os.close(root)
 
 
-def remove_left(source: Path) -> None:
-    """Remove what a killed run left in the source.
+def _replaced(root: int, stored: Iterable[tuple[bytes, int, tuple[bytes, ...]]]) -> Iterator[Lost]:
+    """Yield the names of files that duplicity cannot have stored: another one has taken the stored name meanwhile."""
+    for key, inode, others in stored:
+        path = path_of(key)
+        try:
+            same = os.stat(path, dir_fd=root, follow_symlinks=False).st_ino == inode
+        except OSError:
+            same = False
+        if not same:
+            why = f"is another name of {os.fsdecode(path)}, which was replaced while the backup ran: run it again"
+            yield from (Lost(os.fsdecode(path_of(other)), why) for other in others)
 
-    :raises EngineError: when something that is not ours has its place.
+
+def remove_left(source: Path, *, refuse: bool = False) -> None:
+    """Remove what a killed run of this user left in the source.
+
+    :param refuse: to go on when something that is not ours has its place; else that is left alone.
+    :raises EngineError: when it is refused.
     """
-    place = source / NAME
-    if not os.path.lexists(place):
-        return
-    with suppress(OSError):
-        if not place.is_symlink() and (place / "format.txt").read_bytes().startswith(_MARK):
-            top = source.stat()
-            _remove(place)
-            _put_back(source, top)
+    try:
+        root = os.open(source, DIRECTORY_ONLY)
+    except OSError:
+        return  # told by those who read it
+    try:
+        if not _is_there(root):
             return
-    if place.is_dir() and not place.is_symlink() and not os.listdir(place):
-        _remove(place)
-        return
-    raise EngineError(
-        f"{place}: is in the way of what is kept beside a backup, and was not made by this cya: move it away, or use "
-        "the engine native, which writes nothing into the source"
-    )
+        top = os.fstat(root)
+        if not _is_removed(root) and refuse:
+            with suppress(OSError):
+                os.rmdir(NAME, dir_fd=root)  # one with nothing in it is nobody's loss
+        if refuse and _is_there(root):
+            raise EngineError(
+                f"{source / NAME}: is in the way of what is kept beside a backup, and was not made by this cya: move "
+                "it away, or use the engine native, which writes nothing into the source"
+            )
+        if not _is_there(root):
+            _put_back(root, top)
+    finally:
+        os.close(root)
 
 
-def _files(job: BackupJob, lines: bytes, private: Private, made: Placed) -> Mapping[bytes, Path | bytes]:
+def is_ours_in(place: int) -> bool:
+    """Whether an open directory was made by a run of this user, and nobody else can change what is in it."""
+    there = os.fstat(place)
+    if there.st_uid != os.geteuid() or there.st_mode & _OTHERS_WRITE:
+        return False
+    try:
+        fd = os.open("format.txt", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and os.read(fd, len(_MARK)) == _MARK
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _is_there(root: int) -> bool:
+    try:
+        os.stat(NAME, dir_fd=root, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_removed(root: int) -> bool:
+    """Remove it if it is ours, or an empty one of this user's."""
+    try:
+        place = os.open(NAME, DIRECTORY_ONLY, dir_fd=root)
+    except OSError:
+        return False
+    try:
+        if not is_ours_in(place) and (os.fstat(place).st_uid != os.geteuid() or os.listdir(place)):
+            return False
+        _remove(root, place)
+    finally:
+        os.close(place)
+    return True
+
+
+def _put(root: int, files: Mapping[bytes, Path | bytes], known: Path) -> int:
+    """Make it in the open source; return its descriptor.
+
+    :raises OSError: when it cannot be; then nothing of it is left.
+    """
+    os.mkdir(NAME, 0o700, dir_fd=root)
+    place = -1
+    try:
+        place = os.open(NAME, DIRECTORY_ONLY, dir_fd=root)
+        _check_new(place)
+    except BaseException:
+        if place >= 0:
+            os.close(place)
+        with suppress(OSError):  # not ours: it goes only if nothing is in it
+            os.rmdir(NAME, dir_fd=root)
+        raise
+    try:
+        _write(place, files, known)
+    except BaseException:
+        _remove(root, place)
+        os.close(place)
+        raise
+    return place
+
+
+def _check_new(place: int) -> None:
+    """Look whether this is what was made: another directory may have been renamed to its name.
+
+    :raises OSError: when it is not.
+    """
+    there = os.fstat(place)
+    if there.st_uid != os.geteuid() or there.st_mode & 0o777 != 0o700 or os.listdir(place):
+        raise OSError(errno.EBUSY, "somebody else changes what is made there, or whose it is")
+
+
+def _is_as_it_was(root: int, place: int, written: os.stat_result) -> bool:
+    """Whether it had its name all the time: each renaming changes the change time."""
+    try:
+        there = os.stat(NAME, dir_fd=root, follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(there, written) and os.fstat(place).st_ctime_ns == written.st_ctime_ns
+
+
+def _files(root: int, job: BackupJob, lines: bytes, private: Private, made: Placed) -> Mapping[bytes, Path | bytes]:
     """Walk over the source; return the files of ``.dupext``."""
     system = Gathered(job.source) if job.system else None
     temporary = private.temporary / "dupext"
@@ -109,7 +237,6 @@ def _files(job: BackupJob, lines: bytes, private: Private, made: Placed) -> Mapp
     names = private.cache / "stored-names"
     before = _read(names)
     sizes: list[tuple[int, Found]] = []
-    root = os.open(job.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for item in Scan(root, job.source, job.selection, lines, look=look):
             if not isinstance(item, Found) or is_ours(item.key):
@@ -124,8 +251,12 @@ def _files(job: BackupJob, lines: bytes, private: Private, made: Placed) -> Mapp
         files = side.finish(links.records(), system.files() if system is not None else {})
     finally:
         side.close()
-        os.close(root)
     sizes.sort(key=lambda each: (each[0], each[1].key))
+    made.stored = [
+        (item.key, item.stat.st_ino, links.others(item.key, item.stat))
+        for _, item in sizes
+        if links.is_stored(item.key, item.stat)
+    ]
     others = [item.key for _, item in sizes if not links.is_stored(item.key, item.stat)]
     names.write_bytes(b"/".join(item.key for _, item in sizes if links.is_stored(item.key, item.stat)))
     excluded = [pattern for key in others[:_MOST_EXCLUDED] if (pattern := _pattern(job.source, key)) is not None]
@@ -149,9 +280,10 @@ def _read(names: Path) -> frozenset[bytes]:
         return frozenset()
 
 
-def _write(place: Path, files: Mapping[bytes, Path | bytes], known: Path) -> None:
+def _write(place: int, files: Mapping[bytes, Path | bytes], known: Path) -> None:
     """Write the files; one with the content that it had last time gets the time that it had.
 
+    :param place: an open directory that nobody else can write to, so what is in it may be reached by name.
     :param known: a file for hashes and times.
     """
     try:
@@ -159,33 +291,47 @@ def _write(place: Path, files: Mapping[bytes, Path | bytes], known: Path) -> Non
     except (OSError, ValueError):
         before = {}
     now: dict[str, tuple[str, int]] = {}
-    place.mkdir(0o700)
-    for name, content in files.items():
-        path = place / os.fsdecode(name)
-        path.parent.mkdir(0o700, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+    directories = sorted({above for name in files if (above := os.path.dirname(name))})
+    for directory in directories:
+        os.mkdir(directory, 0o700, dir_fd=place)
+    for path, content in files.items():
+        name = os.fsdecode(os.path.basename(path))
+        with open(os.open(path, _NEW, 0o600, dir_fd=place), "w+b") as file:
             if isinstance(content, bytes):
                 file.write(content)
             else:
                 with open(content, "rb") as made:
                     shutil.copyfileobj(made, file, 1 << 20)
-        with open(path, "rb") as written:
-            digest = file_digest(written, "sha256").hexdigest()
-        old = before.get(path.name)
-        stamp = old[1] if old is not None and old[0] == digest else int(time.time())
-        now[path.name] = digest, stamp
-        os.utime(path, (stamp, stamp))
-    for directory in {place, *(place / os.fsdecode(name) for name in map(os.path.dirname, files))}:
-        os.utime(directory, (0, 0))
+            file.flush()
+            file.seek(0)
+            digest = file_digest(file, "sha256").hexdigest()
+            old = before.get(name)
+            stamp = old[1] if old is not None and old[0] == digest else int(time.time())
+            now[name] = digest, stamp
+            os.utime(file.fileno(), (stamp, stamp))
+    for directory in directories:
+        os.utime(directory, (0, 0), dir_fd=place, follow_symlinks=False)
+    os.utime(place, (0, 0))
     known.write_text(json.dumps(now))
 
 
-def _remove(place: Path) -> None:
-    if os.path.lexists(place):
-        shutil.rmtree(place)
+def _remove(root: int, place: int) -> None:
+    """Remove an open directory of ours: what is in it wherever it is by now, itself if it has its name still.
+
+    What cannot be removed is left to the next run.
+    """
+    with suppress(OSError):
+        os.lseek(place, 0, os.SEEK_SET)  # btrfs lists nothing that was made after the directory was opened
+        for name in os.listdir(place):
+            try:
+                os.unlink(name, dir_fd=place)
+            except IsADirectoryError:
+                shutil.rmtree(name, dir_fd=place)
+        if os.path.samestat(os.fstat(place), os.stat(NAME, dir_fd=root, follow_symlinks=False)):
+            os.rmdir(NAME, dir_fd=root)
 
 
-def _put_back(source: Path, top: os.stat_result) -> None:
+def _put_back(root: int, top: os.stat_result) -> None:
     """Give the source the time that it had: it is a part of the backup."""
     with suppress(OSError):
-        os.utime(source, ns=(top.st_atime_ns, top.st_mtime_ns))
+        os.utime(root, ns=(top.st_atime_ns, top.st_mtime_ns))

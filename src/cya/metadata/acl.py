@@ -139,6 +139,14 @@ class _Reading:
         return int(word)
 
 
+def group_bits(value: bytes) -> int:
+    """Return what the owning group may do, 0 to 7: in the mode of a file with such an ACL stands the mask instead.
+
+    :raises ValueError: when it is not such a value.
+    """
+    return next((permissions for tag, permissions, _ in _of_value(value) if tag == _GROUP_OBJ), 0)
+
+
 def _of_mode(mode: int) -> list[Entry]:
     return [(_OWNER, mode >> 6 & 7, _NO_ID), (_GROUP_OBJ, mode >> 3 & 7, _NO_ID), (_OTHER, mode & 7, _NO_ID)]
 

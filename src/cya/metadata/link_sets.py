@@ -34,6 +34,10 @@ class Linked(Protocol):
         """Its inode."""
 
     @property
+    def st_ctime_ns(self) -> int:
+        """When its inode was changed: an inode may be given to another file while the walk goes on."""
+
+    @property
     def st_nlink(self) -> int:
         """Number of its names, wherever they are."""
 
@@ -56,14 +60,14 @@ class LinkSets:
     """The files with several names."""
 
     def __init__(self) -> None:
-        self._sets: dict[tuple[int, int], _Set] = {}
+        self._sets: dict[tuple[int, int, int], _Set] = {}
 
     def add(self, key: bytes, status: Linked, how: int) -> None:
         """Take note of a name; keys ascend.
 
         :param how: STORED, KNOWN or NEW.
         """
-        where = status.st_ino, status.st_dev
+        where = status.st_ino, status.st_dev, status.st_ctime_ns
         found = self._sets.get(where)
         if found is None:
             self._sets[where] = _Set(status.st_nlink, (how, key), [key])
@@ -84,14 +88,19 @@ class LinkSets:
             if first in found_in:
                 found_in[first].names += names
             elif is_kept(first):
-                self._sets[inode, -len(self._sets)] = _Set(count, (STORED, first), [first, *names])
+                self._sets[inode, -1, -len(self._sets)] = _Set(count, (STORED, first), [first, *names])
             else:
                 yield from names
 
     def is_stored(self, key: bytes, status: Linked) -> bool:
         """Whether this is the name under which the file is stored."""
-        found = self._sets.get((status.st_ino, status.st_dev))
+        found = self._sets.get((status.st_ino, status.st_dev, status.st_ctime_ns))
         return found is None or found.best[1] == key
+
+    def others(self, key: bytes, status: Linked) -> tuple[bytes, ...]:
+        """Return the other names of a file."""
+        found = self._sets.get((status.st_ino, status.st_dev, status.st_ctime_ns))
+        return tuple(name for name in found.names if name != key) if found is not None else ()
 
     def records(self) -> Iterator[bytes]:
         """Yield the records of ``hardlinks.txtz``, by the names under which files are stored."""

@@ -12,6 +12,7 @@ from cya.metadata import inode_flags, sparse
 
 ACCESS, DEFAULT = b"system.posix_acl_access", b"system.posix_acl_default"
 """The attributes that hold ACLs."""
+CAPABILITY = b"security.capability"
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _NONE = frozenset((errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL))
@@ -60,10 +61,11 @@ def look(directory: int, name: bytes, there: os.stat_result, fd: int = -1) -> Ex
 
 def _open(fd: int, there: os.stat_result) -> Extra | None:
     # Every file is looked at in every backup, and most have nothing: so nothing is called that need not be.
+    why = ""
     try:
         names = os.listxattr(fd)
-    except OSError:
-        names = []  # what cannot be looked at at all is told by who reads it
+    except OSError as error:
+        names, why = _best_known(error)
     flags = 0 if there.st_dev in _without_flags else _flags(fd, there.st_dev)
     extents = None
     if there.st_blocks * 512 < there.st_size and stat.S_ISREG(there.st_mode):
@@ -72,21 +74,31 @@ def _open(fd: int, there: os.stat_result) -> Extra | None:
         except OSError:
             extents = None  # it is stored, and restored, without holes
     if not names:
-        return Extra((), flags, extents) if flags or extents is not None else None
+        return Extra((), flags, extents, why) if flags or extents is not None or why else None
     attributes, reason = _values(names, lambda each: os.getxattr(fd, each))
-    return Extra(attributes, flags, extents, reason)
+    return Extra(attributes, flags, extents, why or reason)
 
 
 def _by_name(directory: int, name: bytes) -> Extra | None:
     path = b"/proc/self/fd/%d/%b" % (directory, name)
+    why = ""
     try:
         names = os.listxattr(path, follow_symlinks=False)
-    except OSError:
-        return None
+    except OSError as error:
+        names, why = _best_known(error)
     if not names:
-        return None
+        return Extra(reason=why) if why else None
     attributes, reason = _values(names, lambda each: os.getxattr(path, each, follow_symlinks=False))
-    return Extra(attributes, reason=reason)
+    return Extra(attributes, reason=why or reason)
+
+
+def _best_known(error: OSError) -> tuple[list[str], str]:
+    """Return names to try where there is no list of them, and what is to be said of that."""
+    if error.errno in _NONE or error.errno in _GONE:
+        return [], ""
+    # More names than the kernel tells, say: at least who may do what is kept.
+    known = [os.fsdecode(name) for name in (ACCESS, DEFAULT, CAPABILITY)]
+    return known, f"extended attributes that cannot be listed: {error.strerror}"
 
 
 def _values(names: list[str], get: Callable[[str], bytes]) -> tuple[tuple[tuple[bytes, bytes], ...], str]:

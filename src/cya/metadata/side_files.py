@@ -20,6 +20,13 @@ from cya.metadata.records import dotted, key_of_dotted
 DIRECTORY = b".dupext"
 """In the root of a backup."""
 
+LEFT = frozenset(
+    (
+        *("acl.txt", "attr.txt", "hardlinks.txtz", "times.txtz", "flags.txtz", "sparse.txtz", "sockets.txtz"),
+        *("format.txt", "restore.sh", "system"),
+    )
+)
+"""What may lie there: the cya of 2012 left the first three in the source."""
 _BELOW = DIRECTORY + b"\0"
 _SECOND = 1_000_000_000
 _SCANNED = (stat.S_IFREG, stat.S_IFDIR)
@@ -124,7 +131,7 @@ class SideFiles:
         path = key.replace(b"\0", b"/") or b"."
         if extra.attributes:
             given = dict(extra.attributes)
-            text = acl.stanza(path, status.st_uid, status.st_gid, status.st_mode, given.get(ACCESS), given.get(DEFAULT))
+            text = _stanza(path, status.st_uid, status.st_gid, status.st_mode, given.get(ACCESS), given.get(DEFAULT))
             if text:
                 self._file("acl.txt").write(text)
             self._file("attr.txt").write(attributes.stanza(path, extra.attributes, lossless=True))
@@ -141,3 +148,27 @@ class SideFiles:
             descriptor = os.open(self._place / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._files[name] = open(descriptor, "wb", buffering=1 << 18)  # noqa: SIM115 closed by close()
         return self._files[name]
+
+
+def _stanza(path: bytes, uid: int, gid: int, mode: int, access: bytes | None, default: bytes | None) -> bytes:
+    try:
+        return acl.stanza(path, uid, gid, mode, access, default)
+    except (ValueError, KeyError):
+        return b""  # no ACL as the kernel has them; attr.txt has it as it is
+
+
+def is_in_the_way(root: int) -> bool:
+    """Whether a source has something of that name that is its own, and nothing that a cya has left there.
+
+    :param root: descriptor of the source.
+    """
+    try:
+        directory = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        return not set(os.listdir(directory)) <= LEFT
+    finally:
+        os.close(directory)

@@ -6,13 +6,15 @@ import os
 import random
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cya.engine.native import scan
+from cya.engine.native import making, scan
 from cya.engine.native.beneath import open_directory
+from cya.engine.native.survey import side_entries
 from cya.engine.protocol import Report, Selection
 from tests.engine.native.conftest import Lab
 
@@ -331,3 +333,99 @@ def test_what_cannot_be_looked_at_keeps_its_names_and_attributes(whole: Lab, mon
     monkeypatch.undo()
     backup(whole)
     assert (whole.restored() / "closed/another").read_bytes() == CONTENT
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Have something done between the walk and the packing of what it found."""
+    really = side_entries
+
+    def after(files: Any) -> Any:
+        act()
+        return really(files)
+
+    monkeypatch.setattr(making, "side_entries", after)
+
+
+@pytest.mark.parametrize("size", [20, 3_000_000])
+def test_a_stored_name_that_is_another_file_by_then_is_read_under_another_name(
+    whole: Lab, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    top = whole.source
+    for name, other in (("a", "b"), ("m", "n")):
+        (top / name).write_bytes(name.encode() * size)
+        os.link(top / name, top / other)
+
+    def act() -> None:
+        (top / "a").unlink()
+        (top / "a").write_bytes(b"another")
+        (top / "m").unlink()
+
+    meanwhile(monkeypatch, act)
+    backup(whole)
+    place = whole.restored()
+    assert (place / "b").read_bytes() == b"a" * size
+    assert (place / "n").read_bytes() == b"m" * size
+    assert (place / "a").samefile(place / "b")
+    monkeypatch.undo()
+    backup(whole)
+    assert whole.is_restored() or (whole.restored() / "a").read_bytes() == b"another"
+
+
+def test_a_file_that_is_nowhere_any_more_is_named_under_all_its_names(
+    whole: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = whole.source
+    (top / "a").write_bytes(CONTENT)
+    for name in ("b", "c"):
+        os.link(top / "a", top / name)
+
+    def act() -> None:
+        for name in ("a", "b", "c"):
+            (top / name).unlink()
+
+    meanwhile(monkeypatch, act)
+    assert {each.path for each in whole.backup(metadata=True).lost} == {"a", "b", "c"}
+
+
+@needs_root
+def test_what_takes_the_place_of_a_file_with_capabilities_does_not_get_them(
+    whole: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = whole.source / "tool"
+    tool.write_bytes(b"good")
+    os.setxattr(tool, "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
+
+    def act() -> None:
+        tool.unlink()
+        tool.write_bytes(b"evil")
+
+    meanwhile(monkeypatch, act)
+    (lost,) = whole.backup(metadata=True).lost
+    assert lost.path == "tool"
+    assert not (whole.restored() / "tool").exists()
+
+
+def test_a_directory_of_that_name_with_something_else_in_it_is_named(whole: Lab) -> None:
+    (whole.source / ".dupext").mkdir()
+    (whole.source / ".dupext/mine").write_text("mine")
+    (lost,) = whole.backup(metadata=True).lost
+    assert lost.path == ".dupext"
+    assert (whole.source / ".dupext/mine").read_text() == "mine"
+
+
+@needs_root
+def test_too_many_attributes_to_be_listed_are_named_and_acls_kept(whole: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["setfacl", "-m", "u:1000:rw", whole.source / "plain"], check=True)
+    really = os.listxattr
+
+    def listing(place: Any, **options: Any) -> list[str]:
+        if isinstance(place, int) and os.readlink(f"/proc/self/fd/{place}").endswith("plain"):
+            raise OSError(7, "Argument list too long")
+        return really(place, **options)
+
+    monkeypatch.setattr(os, "listxattr", listing)
+    (lost,) = whole.backup(metadata=True).lost
+    assert lost.path == "plain"
+    assert "cannot be listed" in lost.reason
+    monkeypatch.undo()
+    assert "user:1000:rw-" in (side(whole) / "acl.txt").read_text()

@@ -40,7 +40,7 @@ class LargeFiles:
             return
         outcome = packed.outcomes[0]
         if outcome.reason:
-            self._output.lose(large.found.key, self._told(large, outcome.reason, lost=outcome.what == LOST))
+            self._output.lose_all(large.found, self._told(large, outcome.reason, lost=outcome.what == LOST))
         if outcome.what == LOST:
             large.broken = True
             return

@@ -12,6 +12,7 @@ from cya.engine.native.file_list import FileList
 from cya.engine.native.index import IndexWriter
 from cya.engine.native.known import DOUBTED, Known, Stat, seconds
 from cya.engine.native.plan import Large
+from cya.engine.native.scan import Found
 from cya.engine.native.sigtars import Sigtars
 from cya.engine.native.tasks import LOST, UNCHANGED, Outcome, Packed, Part
 from cya.engine.native.volumes import Place, Volumes
@@ -98,11 +99,17 @@ class Output:
         self.lost.append(Lost(os.fsdecode(path_of(key)), reason))
         self.counters.Errors += 1
 
+    def lose_all(self, found: Found, reason: str) -> None:
+        """Take note of a file that is not in the backup as it should be, under any of its names."""
+        self.lose(found.key, reason)
+        for other in found.guard or ():
+            self.lose(other, f"is another name of {os.fsdecode(path_of(found.key))}: {reason}")
+
     def not_stored(self, change: Change, reason: str) -> None:
         """Take note of a file of which nothing could be stored; what the chain has of it stays."""
         found, known = change.found, change.known
         if found is not None:
-            self.lose(found.key, reason)
+            self.lose_all(found, reason)
         if known is not None:
             self.keep(known)
 

@@ -30,6 +30,7 @@ from cya.engine.native.tasks import (
 from cya.engine.native.unit import Unit
 from cya.format import delta, tar_header
 from cya.format import signature as signatures
+from cya.metadata.look import CAPABILITY
 
 SMALL = 4096
 """Bytes up to which a changed file is stored whole: a delta would save little, and its old signature must be read."""
@@ -131,7 +132,7 @@ class Packer:
 
     def _whole(self, task: Whole) -> Outcome:
         try:
-            file = self._opener.open(task.path)
+            file = self._itself(task) if task.inode or task.capable else self._opener.open(task.path)
         except OSError as error:
             return Outcome(LOST, reason=_reason(error))
         try:
@@ -202,7 +203,7 @@ class Packer:
         if self._open is not None and self._open[0] == task.path:
             return self._open[1]
         self.close()
-        file = open_beneath(self._root, task.path)
+        file = self._itself(task)
         status = os.fstat(file)
         expected = (task.inode or status.st_ino, task.mode, task.uid, task.gid)
         if (status.st_ino, status.st_mode, status.st_uid, status.st_gid) != expected:
@@ -220,6 +221,23 @@ class Packer:
             return Outcome(STORED, task.length, task.length, blocks=blocks)
         commands = self._holes.commands(task)
         return Outcome(DELTA, task.length, blocks=blocks, commands=commands) if commands is not None else None
+
+    def _itself(self, task: Whole | Slice) -> int:
+        """Open a file under one of its names; another one that has taken the name is passed over, if there is a next.
+
+        :raises OSError: when it is nowhere.
+        """
+        failed = OSError(errno.ESTALE, "was replaced while the backup ran")
+        for path in (task.path, *task.others):
+            try:
+                file = open_beneath(self._root, path)
+            except OSError as error:
+                failed = error if path == task.path else failed
+                continue
+            if task.inode in (0, os.fstat(file).st_ino) and (not task.capable or _is_capable(file)):
+                return file
+            os.close(file)
+        raise failed
 
     def _piece(self, task: Slice, head: int, size: int) -> Outcome:
         address = self._unit.address(head)
@@ -271,6 +289,13 @@ def _other_header(name: bytes, task: Other) -> bytes:
         devmajor=os.major(task.device),
         devminor=os.minor(task.device),
     )
+
+
+def _is_capable(file: int) -> bool:
+    try:
+        return bool(os.getxattr(file, CAPABILITY))
+    except OSError:
+        return False
 
 
 def _matches(old: bytes | None, signature: bytes, address: int, size: int) -> bool:

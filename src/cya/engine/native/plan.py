@@ -18,6 +18,7 @@ _LARGEST_UNIT = 5 << 18
 _SMALLEST_UNIT = 1 << 17
 _MOST_TASKS = 512
 _PREFIX = len(b"multivol_snapshot/") + len(b"/18446744073709551615")
+_MOST_OTHERS, _LONGEST_OTHER = 4, 1024
 _TASK = 128
 """Bytes of a task as it travels, but for path and link."""
 LONGEST_PATH = MESSAGE // 4
@@ -63,7 +64,14 @@ class Large:
         return Slice(
             *(slashed(self.found.key), status.st_mode, status.st_uid, status.st_gid, seconds(status), status.st_ino),
             *(number, last, offset, length, self.block, self.ref),
+            others=_paths(self.found.guard or ()),
+            capable=self.found.capable,
         )
+
+
+def _paths(keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return the paths of some other names of a file: one of them is there still, or none."""
+    return tuple(slashed(key) for key in keys[:_MOST_OTHERS] if len(key) < _LONGEST_OTHER)
 
 
 def slashed(key: bytes) -> bytes:
@@ -75,7 +83,7 @@ def task_for(change: Change) -> Task:
     """Return the task of anything but a large file."""
     if change.found is None:
         return Deleted(slashed(change.known.key) if change.known else b"")
-    key, status, link, _ = change.found
+    key, status, link, _, guard, capable = change.found
     path = slashed(key)
     if not stat.S_ISREG(status.st_mode):
         device = status.st_rdev if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode) else 0
@@ -83,6 +91,9 @@ def task_for(change: Change) -> Task:
     return Whole(
         *(path, status.st_mode, status.st_uid, status.st_gid, seconds(status), status.st_size),
         *(change.what is What.DOUBTED, ref_of(change.known)),
+        inode=status.st_ino if guard is not None else 0,
+        others=_paths(guard or ()),
+        capable=capable,
     )
 
 
@@ -98,9 +109,9 @@ def cost(change: Change) -> tuple[int, int]:
     if change.found is None:
         length = len(change.known.key) if change.known else 0
         return 2 * _header_bound(length, 0), length + _TASK
-    key, status, link, _ = change.found
+    key, status, link, _, guard, _ = change.found
     header = _header_bound(len(key), len(link))
-    message = len(key) + len(link) + _TASK
+    message = len(key) + len(link) + _TASK + sum(map(len, _paths(guard or ())))
     if not stat.S_ISREG(status.st_mode):
         return 2 * header, message
     sums = 12 + 12 * (status.st_size // 512 + 1)

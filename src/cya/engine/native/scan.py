@@ -52,12 +52,16 @@ class Found(NamedTuple):
     :ivar stat: of the thing itself, not of what a link points to.
     :ivar link: where a symbolic link points to; else empty.
     :ivar extra: what else it has, where that is looked at.
+    :ivar guard: only its own inode may be stored, which has these other names, too; None: whatever has its name then.
+    :ivar capable: it has capabilities: what has none must not be stored in its place, since it would get them.
     """
 
     key: bytes
     stat: Stat
     link: bytes
     extra: Extra | None = None
+    guard: tuple[bytes, ...] | None = None
+    capable: bool = False
 
 
 class Unread(NamedTuple):

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from cya.engine.native.compare import Change, What
 from cya.engine.native.known import Known, Status
 from cya.engine.native.scan import Found, Unread
+from cya.metadata.look import CAPABILITY
 
 _BATCH = 1024
 _LENGTH = 4
@@ -40,17 +41,18 @@ class ChangeSpool:
         self.bytes = 0
 
     def add(self, change: Change) -> None:
-        """Put a change aside; what else there is of what was found does not come back."""
+        """Put a change aside. What else there is of what was found does not come back, but that it has capabilities."""
         what, found, known, unread = change
         seen = None
         if found is not None:
-            key, there, link, _ = found
+            key, there, link, extra, *_ = found
+            capable = extra is not None and any(name == CAPABILITY for name, _ in extra.attributes)
             mode, size = there.st_mode, there.st_size
             if mode & 0o170000 == stat.S_IFREG:
                 self.bytes += size
             seen = (
                 *(key, link, mode, there.st_ino, there.st_dev, there.st_nlink, there.st_uid, there.st_gid, size),
-                *(there.st_mtime, there.st_mtime_ns, there.st_ctime_ns, there.st_rdev),
+                *(there.st_mtime, there.st_mtime_ns, there.st_ctime_ns, there.st_rdev, capable),
             )
         # Marshal takes tuples, but not those with names.
         self._waiting.append((_NUMBERS[what], seen, known and tuple(known), unread and tuple(unread)))
@@ -63,7 +65,7 @@ class ChangeSpool:
         self._file.seek(0)
         while length := self._file.read(_LENGTH):
             for number, seen, known, unread in marshal.loads(self._file.read(int.from_bytes(length, "little"))):  # noqa: S302
-                found = Found(seen[0], Status._make(seen[2:]), seen[1]) if seen is not None else None
+                found = _found(*seen) if seen is not None else None
                 yield Change(_WORDS[number], found, known and Known._make(known), unread and Unread._make(unread))
 
     def close(self) -> None:
@@ -75,3 +77,8 @@ class ChangeSpool:
             data = marshal.dumps(self._waiting)
             self._file.write(len(data).to_bytes(_LENGTH, "little") + data)
             self._waiting.clear()
+
+
+def _found(key: bytes, link: bytes, *rest: Any) -> Found:
+    *status, capable = rest
+    return Found(key, Status._make(status), link, capable=capable)

@@ -132,13 +132,13 @@ class Survey:
     def _stored(self) -> Iterator[Change]:
         """Yield what was put aside; of a file with several names, one, and that the others are not stored any more."""
         for change in self._spool.changes():
-            if change.found is None or self._is_stored(change.found):
+            if change.found is None or not self._metadata or not is_linked(change.found.stat):
                 yield change
+            elif self._links.is_stored(change.found.key, change.found.stat):
+                others = self._links.others(change.found.key, change.found.stat)
+                yield change._replace(found=change.found._replace(guard=others))
             elif change.known is not None:
                 yield Change(What.DELETED, None, change.known)
-
-    def _is_stored(self, found: Found) -> bool:
-        return not self._metadata or not is_linked(found.stat) or self._links.is_stored(found.key, found.stat)
 
     def _noted(self, walk: Iterable[Found | Unread]) -> Iterator[Found | Unread]:
         """Yield what the chain may hold."""
@@ -150,7 +150,7 @@ class Survey:
                     yield item
                 continue
             if isinstance(item, Found):
-                key, status, _, extra = item
+                key, status, _, extra, *_ = item
                 if side is not None:
                     side.add(key, status, extra)
                 if extra is not None and extra.reason:

@@ -41,6 +41,9 @@ class Whole(NamedTuple):
     :ivar size: in bytes; what has grown since is left to the next backup.
     :ivar doubted: Duplicity's test says that it is unchanged: nothing is stored if its signature says so, too.
     :ivar ref: of the signature that it had, if there is one.
+    :ivar inode: its number, if no other file may be stored in its place; else 0.
+    :ivar others: other names of it, under which it may be found.
+    :ivar capable: it has capabilities.
     """
 
     path: bytes
@@ -51,6 +54,9 @@ class Whole(NamedTuple):
     size: int
     doubted: bool
     ref: tuple[int, int, int, int] | None
+    inode: int = 0
+    others: tuple[bytes, ...] = ()
+    capable: bool = False
 
 
 class Slice(NamedTuple):
@@ -62,6 +68,8 @@ class Slice(NamedTuple):
     :ivar offset: in bytes; a multiple of ``block``, but for the last piece's end.
     :ivar block: block length of the signature.
     :ivar ref: of the signature that the file had: then the piece is a part of a delta.
+    :ivar others: other names of the file, under which it may be found.
+    :ivar capable: it has capabilities.
     """
 
     path: bytes
@@ -76,6 +84,8 @@ class Slice(NamedTuple):
     length: int
     block: int
     ref: tuple[int, int, int, int] | None
+    others: tuple[bytes, ...] = ()
+    capable: bool = False
 
 
 Task = Deleted | Other | Whole | Slice

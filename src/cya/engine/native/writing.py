@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cya.engine import checks, selection, served
+from cya.engine.duplicity_side import remove_left
 from cya.engine.native import dry_run, virtual
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.index import IndexDamaged
@@ -17,11 +18,12 @@ from cya.engine.native.salt import salt_of
 from cya.engine.native.scan import Scan
 from cya.engine.native.state import State, Store
 from cya.engine.private import Private
-from cya.engine.protocol import BackupJob, Report, Watcher
+from cya.engine.protocol import BackupJob, Lost, Report, Watcher
 from cya.errors import EngineError
 from cya.format import librsync
 from cya.format.collection import FileSet
 from cya.metadata.look import look
+from cya.metadata.side_files import DIRECTORY, is_in_the_way
 
 
 def backup(job: BackupJob, private: Private, gnupg_home: Path | None, watch: Watcher | None) -> Report:
@@ -40,10 +42,13 @@ def backup(job: BackupJob, private: Private, gnupg_home: Path | None, watch: Wat
         gpg = Gpg(private.temporary, gnupg_home)
         store = Store(private, gpg, job.source)
         state = State() if job.full else _state(store, chain, job, private)
+        if job.metadata and not job.dry_run:
+            remove_left(job.source)
         root = _opened(job.source)
         try:
             scan = Scan(root, job.source, job.selection, lines, look=look if job.metadata else None)
             entries = virtual.by_key(job.virtual)
+            in_the_way = job.metadata and is_in_the_way(root)
             if job.dry_run:
                 counters, lost = dry_run.counted(scan, entries, state, private.temporary, watch, metadata=job.metadata)
             else:
@@ -59,6 +64,10 @@ def backup(job: BackupJob, private: Private, gnupg_home: Path | None, watch: Wat
         finally:
             os.close(root)
     counters.SocketsSkipped = scan.sockets
+    if in_the_way:
+        lost.append(
+            Lost(os.fsdecode(DIRECTORY), "is left out: it has the name of what is kept beside a backup; rename it")
+        )
     ended = time.time_ns()
     times = {"StartTime": started / 1e9, "EndTime": ended / 1e9, "ElapsedTime": (ended - started) / 1e9}
     start = state.chain[-1].end if state.chain else None

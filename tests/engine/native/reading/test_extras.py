@@ -16,9 +16,11 @@ keys = st.lists(st.binary(min_size=1, max_size=2).filter(lambda name: not set(b"
 )
 items = st.builds(
     Item,
-    mtime_ns=st.none() | st.integers(-(2**62), 2**62),
+    mtime_ns=st.none() | st.integers(-(2**90), 2**90),
     attributes=st.lists(st.tuples(st.binary(max_size=3), st.binary(max_size=3)), max_size=2).map(tuple),
     flags=st.integers(0, 2**32 - 1),
+    size=st.integers(0, 2**62),
+    group=st.none() | st.integers(0, 7),
     extents=st.none() | st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)), max_size=2).map(tuple),
 )
 

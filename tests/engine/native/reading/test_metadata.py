@@ -14,6 +14,7 @@ import pytest
 
 from cya.engine.protocol import Report
 from cya.errors import NotInBackup
+from cya.metadata import times
 from tests import mounts
 from tests.engine.native.reading.histories import History, history
 
@@ -433,3 +434,87 @@ def test_an_ordinary_user_gets_what_he_may_and_is_told_the_rest(made: History, t
     assert os.getxattr(place / "file", "user.a") == b"1"
     assert (place / "file").stat().st_mtime_ns == MOMENT
     assert (place / "a/before").samefile(place / "root")
+
+
+def test_a_time_of_any_year_is_restored_or_named(made: History, tmp_path: Path) -> None:
+    for number, moment in enumerate((20_000_000_000 * 10**9 + 5, -9_500_000_000 * 10**9 - 7, 2**63 * 10**9)):
+        made.write(f"file{number}", b"x")
+        made.write(".dupext/format.txt", b"cya dupext 1\n")
+        with (made.source / ".dupext/times.txtz").open("ab") as file:
+            file.write(times.text(moment) + b"\0./file%d\0" % number)
+    made.backup()
+    report = made.restore(tmp_path / "to")
+    assert [(tmp_path / f"to/file{number}").read_bytes() for number in range(3)] == [b"x"] * 3
+    assert all("damaged" in each.reason or "times" in each.reason for each in report.lost)
+
+
+@needs_root
+def test_without_the_acl_the_group_gets_no_more_than_it_had(made: History, tmp_path: Path) -> None:
+    """The mode of a file with an ACL has the mask in place of what the group may do."""
+    made.write("key", b"secret")
+    (made.source / "key").chmod(0o600)
+    subprocess.run(["setfacl", "-m", "u:1000:r", made.source / "key"], check=True)
+    assert (made.source / "key").stat().st_mode & 0o777 == 0o640
+    backup(made)
+    assert (well(made, tmp_path / "to") / "key").stat().st_mode & 0o777 == 0o640
+    assert (well(made, tmp_path / "less", without=frozenset(["acls"])) / "key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("size", [b"100", b"100000000000000"])
+def test_a_map_of_holes_that_lies_changes_no_size(made: History, tmp_path: Path, size: bytes) -> None:
+    made.write("plain", b"plain")
+    files(made, {"format.txt": b"cya dupext 1\n", "sparse.txtz": b"%b:0+%b\0./plain\0" % (size, size)})
+    made.backup()
+    report = made.restore(tmp_path / "to")
+    assert report.lost == ()
+    assert any("holes" in note for note in report.notes)
+    assert (tmp_path / "to/plain").read_bytes() == b"plain"
+
+
+def test_missing_names_of_a_file_that_was_there_are_not_made_of_that(made: History, tmp_path: Path) -> None:
+    backup(linked(made))
+    place = tmp_path / "to"
+    (place / "a").mkdir(parents=True)
+    for name in ("a/before", "b/stored"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text("mine")
+    report = made.restore(place, existing="keep")
+    assert {each.path for each in report.lost} <= {"root", "c/behind", "b/stored"}
+    assert report.lost
+    for name in ("root", "c/behind"):
+        assert not (place / name).exists() or (place / name).read_bytes() == CONTENT
+    assert (place / "a/before").read_text() == (place / "b/stored").read_text() == "mine"
+
+
+@needs_root
+def test_where_a_file_cannot_have_another_name_it_is_copied_and_that_is_said(made: History, tmp_path: Path) -> None:
+    os.setxattr(linked(made).source / "root", "user.a", b"1")
+    os.utime(made.source / "root", ns=(MOMENT, MOMENT))
+    backup(made)
+    place = tmp_path / "to"
+    place.mkdir()
+    with mounts.loop_mounted(place / "c", 8, "mkfs.ext4", "-q"):
+        report = made.restore(place, existing="replace")
+        (lost,) = report.lost
+        assert "so they are copies" in lost.reason
+        copy = place / "c/behind"
+        assert copy.read_bytes() == CONTENT
+        assert copy.stat().st_mtime_ns == MOMENT
+        assert os.getxattr(copy, "user.a") == b"1"
+        assert (place / "root").samefile(place / "b/stored")
+
+
+@needs_root
+def test_flags_that_were_taken_off_come_back_where_nothing_was_replaced(made: History, tmp_path: Path) -> None:
+    made.write("a/f", b"x")
+    subprocess.run(["chattr", "+i", made.source / "a/f"], check=True)
+    try:
+        backup(made)
+        (tmp_path / "to/a/f/full").mkdir(parents=True)
+        subprocess.run(["chattr", "+i", tmp_path / "to/a/f"], check=True)
+        (lost,) = made.restore(tmp_path / "to", existing="replace").lost
+        assert lost.path == "a/f"
+        shown = subprocess.run(["lsattr", "-d", tmp_path / "to/a/f"], check=True, capture_output=True, text=True).stdout
+        assert "i" in shown.split()[0]
+    finally:
+        subprocess.run(["chattr", "-R", "-f", "-i", made.source, tmp_path], check=False)

@@ -56,8 +56,8 @@ class Assemble:
                 try:
                     outcome.size += self._one(group.key, group.parts)
                     outcome.files += 1
-                except Kept:
-                    self._kept.add(group.key, b"")
+                except Kept as kept_one:
+                    self._kept.add(group.key, kept_one.mark)
                 except (_Lost, DeltaDamaged) as error:
                     outcome.lost.append((shortened(group.key), str(error)))
                 except OSError as error:
@@ -88,7 +88,7 @@ class Assemble:
         try:
             patch.prepare()
             if self._target.stays(key, member, patch.size):
-                raise Kept
+                raise Kept(same=self._target.kept_same)
             if where[0].file == own and patch.base.is_file(own) and patch.is_in_place():
                 self._check_room(patch.size - patch.base.size)
                 with open(self._work / own, "r+b", buffering=0) as file:

@@ -13,11 +13,13 @@ from contextlib import suppress
 
 from cya.engine.native.reading.extras import Item
 from cya.engine.native.reading.owners import Owners
+from cya.engine.native.reading.unset import WAS_CHANGED
 from cya.format.tar_reader import Member
 from cya.metadata import inode_flags, sparse
 from cya.metadata.attach import ACLS, attach, told
 
 _SYMLINK = b"2"
+_NO_TIME = "times: the system here knows no such time"
 _WHEN_EMPTY = inode_flags.of_letters(b"C")
 
 Unset = dict[str, tuple[int, bytes]]
@@ -42,9 +44,9 @@ class Dressing:
         if item.extents is None:
             return
         try:
-            sparse.recreate(fd, os.fstat(fd).st_size, item.extents)
+            sparse.recreate(fd, item.size, item.extents)
         except ValueError:
-            self._note("holes: they are not where they were, since content has changed", key)
+            self._note(f"holes: {WAS_CHANGED}", key)
         except OSError as error:
             self._note(f"holes: {(error.strerror or str(error)).lower()}", key)
 
@@ -68,8 +70,14 @@ class Dressing:
             _take_acls(fd)  # before the mode is set, by which they come into force
         if item.attributes:
             self._attach(fd, key, item, acls=False)
-        os.utime(fd, ns=times(member, item))
-        os.fchmod(fd, self._owners.mode_of(member))
+        try:
+            os.utime(fd, ns=times(member, item))
+        except OverflowError:
+            self._note(_NO_TIME, key)
+        mode = self._owners.mode_of(member)
+        if item.group is not None:
+            mode = mode & ~stat.S_IRWXG | item.group << 3  # what the mode has there is the mask: the ACL sets it
+        os.fchmod(fd, mode)
         if item.attributes:
             self._attach(fd, key, item, acls=True)
 
@@ -84,7 +92,10 @@ class Dressing:
             _set_mode(name, directory, self._owners.mode_of(member))
         if item.attributes:
             self.attach(b"/proc/self/fd/%d/%b" % (directory, name), key, item)
-        os.utime(name, ns=times(member, item), dir_fd=directory, follow_symlinks=False)
+        try:
+            os.utime(name, ns=times(member, item), dir_fd=directory, follow_symlinks=False)
+        except OverflowError:
+            self._note(_NO_TIME, key)
 
     def attach(self, place: int | bytes, key: bytes, item: Item) -> None:
         """Set extended attributes and ACLs.

@@ -110,8 +110,8 @@ class Extract:
                 self.outcome.files += 1
             else:
                 self._part(found, member, entries)
-        except Kept:
-            self._kept.add(found.key, b"")
+        except Kept as kept:
+            self._kept.add(found.key, kept.mark)
         except OSError as error:
             if self._run is not None and self._run.key == found.key:
                 self._run.broken = True

@@ -26,12 +26,16 @@ class Item(NamedTuple):
 
     :ivar mtime_ns: None: as the archive has it.
     :ivar flags: those that can only be set on an empty file count here; see :mod:`cya.metadata.inode_flags`.
+    :ivar extents: where the file has data, ``size`` bytes in all; None: everywhere.
+    :ivar group: what its group may do by its ACL, whose mask stands in the mode; None where there is no ACL.
     """
 
     mtime_ns: int | None = None
     attributes: tuple[tuple[bytes, bytes], ...] = ()
     flags: int = 0
     extents: Extents | None = None
+    size: int = 0
+    group: int | None = None
 
     @property
     def has_acl(self) -> bool:
@@ -40,7 +44,9 @@ class Item(NamedTuple):
 
 
 NOTHING = Item()
-_decoder = msgspec.msgpack.Decoder(tuple[int | None, tuple[tuple[bytes, bytes], ...], int, Extents | None])
+_SECOND = 1_000_000_000
+_Packed = tuple[tuple[int, int] | None, tuple[tuple[bytes, bytes], ...], int, Extents | None, int, int | None]
+_decoder = msgspec.msgpack.Decoder(_Packed)
 
 
 def write(path: Path, items: Iterable[tuple[bytes, Item]]) -> None:
@@ -49,7 +55,9 @@ def write(path: Path, items: Iterable[tuple[bytes, Item]]) -> None:
     at = 0
     with open(path, "xb") as file:
         for key, item in items:
-            value = msgspec.msgpack.encode(tuple(item))
+            # Nanoseconds of any year have more bits than msgpack takes.
+            moment = divmod(item.mtime_ns, _SECOND) if item.mtime_ns is not None else None
+            value = msgspec.msgpack.encode((moment, *item[1:]))
             file.write(b"%b%b%b%b" % (len(key).to_bytes(4, "little"), len(value).to_bytes(4, "little"), key, value))
             places.append(at)
             at += _HEAD + len(key) + len(value)
@@ -122,7 +130,8 @@ class Extras:
         self._read(low)
 
     def _item(self) -> Item:
-        return Item._make(_decoder.decode(self._value))
+        moment, *rest = _decoder.decode(self._value)
+        return Item(moment[0] * _SECOND + moment[1] if moment is not None else None, *rest)
 
     def _read(self, number: int, *, in_order: bool = False) -> None:
         assert self._file is not None  # noqa: S101 there are records

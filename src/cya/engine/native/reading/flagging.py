@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
+from cya.engine.native.reading.outcome import shortened
 from cya.engine.native.reading.restored import Restored
 from cya.engine.native.reading.way import Way
 from cya.metadata import inode_flags
@@ -19,31 +20,53 @@ Flagged = Iterable[tuple[bytes, int]]
 """Keys and flags."""
 
 
-def take_off(root: int, flagged: Flagged) -> None:
+def take_off(root: int, flagged: Flagged) -> dict[bytes, int]:
     """Take off what would forbid to change things that are to be replaced; a directory's before what is in it.
 
     :param root: descriptor of the destination.
+    :return: keys of what had such flags, and all that it had.
     """
+    taken: dict[bytes, int] = {}
     way = Way(root, replace=False)
+
+    def one(fd: int, key: bytes) -> None:
+        there = inode_flags.get(fd)
+        if there & _FORBIDDING:
+            inode_flags.change(fd, there & ~_FORBIDDING)
+            taken[key] = there
+
     try:
         for key, flags in flagged:
             if flags & _FORBIDDING:
                 with suppress(OSError):  # there is none yet, or it will be told that it cannot be replaced
-                    _change(root, way, key, lambda fd: inode_flags.change(fd, inode_flags.get(fd) & ~_FORBIDDING))
+                    _change(root, way, key, partial(one, key=key))
     finally:
         way.close()
+    return taken
 
 
-def set_flags(root: int, flagged: Flagged, kept: Collection[bytes], restored: Restored) -> None:
+def set_flags(
+    root: int,
+    flagged: Flagged,
+    kept: Collection[bytes],
+    restored: Restored,
+    taken: Mapping[bytes, int] | None = None,
+) -> None:
     """Set flags.
 
     :param kept: keys of what was there before, and stays as it is.
     :param restored: is told which cannot be set.
+    :param taken: what :func:`take_off` has taken: what could not be replaced gets it again.
     """
     way = Way(root, replace=False)
     try:
         for key, flags in flagged:
-            if key in kept or key in restored.lost:
+            if key in kept:
+                continue
+            if shortened(key) in restored.lost:
+                if taken is not None and key in taken:
+                    with suppress(OSError):  # it is told already that it is not as it was
+                        _change(root, way, key, partial(inode_flags.change, wanted=taken[key]))
                 continue
             try:
                 _change(root, way, key, partial(inode_flags.change, wanted=flags))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cya.engine.native.reading.copying import NO_LINKS
 from cya.engine.native.reading.outcome import MADE, shortened
 from cya.engine.native.reading.restored import Restored
 from cya.engine.native.reading.runs import RunWriter
@@ -15,6 +16,7 @@ from cya.engine.native.reading.special import SOCKET
 from cya.engine.native.reading.target import Kept, Target
 from cya.engine.native.reading.trouble import told, unwritable
 from cya.engine.native.reading.way import Way
+from cya.format.key import path_of
 from cya.format.tar_reader import Member
 
 
@@ -33,15 +35,18 @@ class Linking:
         self._root, self._target, self._work, self._restored = root, target, work, restored
         self._made: set[bytes] = set()
 
-    def make(self, sets: Sequence[Sequence[bytes]], sockets: Iterable[Socket]) -> list[Path]:
+    def make(
+        self, sets: Sequence[Sequence[bytes]], sockets: Iterable[Socket], kept: Collection[bytes] = frozenset()
+    ) -> list[Path]:
         """Make links and sockets; return runs of the directories that had to be made for them.
 
         :param sets: keys of the names of each file; it is there under the first.
+        :param kept: keys of what was there before, and is not the file of the backup.
         :raises EngineError: when nothing can be written any more.
         """
         self._target.way.made = self._made.add
         way = Way(self._root, replace=False)
-        kept = self._target.kept
+        before = self._target.kept
         sockets = list(sockets)
         self._restored.others.update(each.key for each in sockets)
         others = {key for names in sets for key in names[1:]}
@@ -53,11 +58,17 @@ class Linking:
                 # A backup of 2012 may be without the first one.
                 first = next((key for key in names if self._replaces and self._is_there(way, key)), names[0])
                 for key in names:
-                    if key != first:
+                    if key == first:
+                        continue
+                    if first in kept and not self._is_there(way, key):
+                        path = os.fsdecode(path_of(first))
+                        why = f"is another name of {path}, which was there already and stays: restore it elsewhere"
+                        self._restored.lost.setdefault(shortened(key), why)
+                    else:
                         self._link(way, first, key)
         finally:
             way.close()
-        self._restored.kept += self._target.kept - kept
+        self._restored.kept += self._target.kept - before
         writer = RunWriter(self._work / "made-links")
         for key in sorted(self._made):
             writer.add(key, MADE)
@@ -85,11 +96,17 @@ class Linking:
             directory, name = self._found(way, first)
         except OSError:
             why = self._restored.lost.get(shortened(first), "it is not there")
-            path = os.fsdecode(first.replace(b"\0", b"/"))
-            self._restored.lost.setdefault(shortened(key), f"is another name of {path}: {why}")
+            self._restored.lost.setdefault(shortened(key), f"is another name of {os.fsdecode(path_of(first))}: {why}")
             return
         try:
-            self._target.link(name, directory, key, replaces=self._replaces)
+            try:
+                self._target.link(name, directory, key, replaces=self._replaces)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                self._target.copy(name, directory, key)
+                what = f"hard links: {(error.strerror or str(error)).lower()}, so they are copies"
+                self._restored.add_unset({what: (1, key)})
         except Kept:
             pass
         except OSError as error:

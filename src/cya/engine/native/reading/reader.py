@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class _Whole:
 
     :ivar top: what attributes the destination gets.
     :ivar kept: keys of what was there, and stays as it is.
+    :ivar taken: flags that were taken off for the time of the restore, by key.
     """
 
     restored: Restored
@@ -96,12 +98,13 @@ class _Whole:
     top: Member | None
     flagged: Sequence[tuple[bytes, int]]
     kept: frozenset[bytes]
+    taken: Mapping[bytes, int]
 
     def finish(self, root: int) -> None:
         """Do what is left."""
         if self.top is not None:
             self.target.dress(root, b"", self.top)
-        flagging.set_flags(root, self.flagged, self.kept, self.restored)
+        flagging.set_flags(root, self.flagged, self.kept, self.restored, self.taken)
         self.restored.not_owned += self.owners.not_given
         self.restored.add_unset(self.target.unset)
 
@@ -149,28 +152,34 @@ def _restored(
     volumes = [volume for step in known for volume in step.volumes if volume.may_hold(wanted)]
     sizes = {volume: supply.size(volume.name) for volume in volumes}
     told = _Progress(watch, sum(size * (2 if volume.increment else 1) for volume, size in sizes.items()))
-    _prepare(job, root, found)
+    taken = _prepare(job, root, found)
     owners = Owners(numeric=job.numeric_owner)
     extras = until_end.enter_context(closing(Extras(place / found.file if found.file is not None else None)))
     target = Target(root, place, _EXISTING[job.existing], owners, "own", job.time, extras, found.names.instead)
     linking = Linking(root, target, place, restored, replaces=not found.ours)
+
+    def placed(key: bytes) -> bytes:
+        return found.names.instead.get(key, key)
+
+    def besides() -> list[Path]:
+        others = frozenset(placed(key) for key, same in restoring.kept() if not same)
+        return linking.make(found.names.sets, found.sockets, others)
+
     with closing(target), closing(_crew(setting, list(sizes.values()), told.tick)) as crew:
         restoring = Restoring(known, supply, crew, place, wanted, restored, told.moved)
-        top = restoring.restore(
-            target, keep=job.existing == "keep", besides=lambda: linking.make(found.names.sets, found.sockets)
-        )
-        kept = frozenset(restoring.kept()) if found.flagged and job.existing == "keep" else frozenset()
+        top = restoring.restore(target, keep=job.existing == "keep", besides=besides)
+        kept = frozenset(placed(key) for key, _ in restoring.kept()) if job.existing == "keep" else frozenset()
     _check_found(wanted, found.names.instead, restored, job)
-    return _Whole(restored, target, owners, top, found.flagged, kept)
+    return _Whole(restored, target, owners, top, found.flagged, kept, taken)
 
 
-def _prepare(job: RestoreJob, root: int, found: metadata.Metadata) -> None:
-    """Take away what would change what is made, or forbid to make it."""
-    if job.existing in ("replace", "resume"):
-        flagging.take_off(root, found.flagged)
+def _prepare(job: RestoreJob, root: int, found: metadata.Metadata) -> dict[bytes, int]:
+    """Take away what would change what is made, or forbid to make it; return the flags that were taken off."""
+    taken = flagging.take_off(root, found.flagged) if job.existing in ("replace", "resume") else {}
     if not job.paths and job.existing != "keep":
         with suppress(OSError):  # there is none
             os.removexattr(root, DEFAULT)
+    return taken
 
 
 def _read(chain: Sequence[FileSet], supply: Supply, opener: Opener) -> tuple[list[Step], Restored]:
@@ -224,7 +233,8 @@ def _check_found(wanted: Sequence[bytes], instead: Mapping[bytes, bytes], restor
     end = clock.iso(job.time)
     missing = {instead.get(key, key) for number, key in enumerate(wanted) if number not in restored.seen}
     missing -= restored.others
-    missing -= {key for key in missing if any(lost == key or lost.startswith(key + b"\0") for lost in restored.lost)}
+    lost = sorted(restored.lost)
+    missing = {key for key in missing if not _holds(lost, key)}
     if missing and not restored.damaged and len(missing) == len(wanted):
         path = os.fsdecode(keys.path_of(min(missing)))
         raise NotInBackup(f"{path}: is not in the backup of {end}; paths are relative to the source")
@@ -234,6 +244,15 @@ def _check_found(wanted: Sequence[bytes], instead: Mapping[bytes, bytes], restor
             if restored.damaged
             else f"is not in the backup of {end}; paths are relative to the source"
         )
+
+
+def _holds(ordered: Sequence[bytes], key: bytes) -> bool:
+    """Whether a path, or one that lies below it, is among some in order."""
+    place = bisect_left(ordered, key)
+    if place < len(ordered) and ordered[place] == key:
+        return True
+    place = bisect_left(ordered, key + b"\0")
+    return place < len(ordered) and ordered[place].startswith(key + b"\0")
 
 
 def _report(job: RestoreJob, restored: Restored, started: float) -> Report:

@@ -21,7 +21,7 @@ from cya.engine.native.reading.restored import Restored
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.scan_volume import Event
 from cya.engine.native.reading.steps import Step, Volume
-from cya.engine.native.reading.target import Target
+from cya.engine.native.reading.target import SAME, Target
 from cya.errors import DecryptionFailed
 from cya.format.tar_reader import Member
 from cya.supply import Supply
@@ -79,9 +79,9 @@ class Restoring:
         made = self._chosen("made") + besides()
         return dress(self._chosen("directories"), made, target, self._restored, keep=keep)
 
-    def kept(self) -> Iterator[bytes]:
-        """Yield the keys of what was there, and stays."""
-        return (key for key, _ in runs.merged(self._chosen("kept")))
+    def kept(self) -> Iterator[tuple[bytes, bool]]:
+        """Yield the keys of what was there, and stays, and whether it is as it would have been restored."""
+        return ((key, mark == SAME) for key, mark in runs.merged(self._chosen("kept")))
 
     def _order(self) -> None:
         """Order the volumes as they will be needed: those that are looked into first, the rest after."""

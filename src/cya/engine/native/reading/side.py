@@ -115,10 +115,13 @@ class Side:
             self._lose(DIRECTORY, f"damaged: {error}; {name} that follow are not restored")
 
     def _acls(self) -> Iterator[Field]:
-        if ACL not in self._without:
-            for each in self._read("acl.txt", acl.parse):
+        for each in self._read("acl.txt", acl.parse):
+            key = _key(each.path)
+            if each.access is not None:
+                yield key, 5, acl.group_bits(each.access)
+            if ACL not in self._without:
                 found = ((ACCESS, each.access), (DEFAULT, each.default))
-                yield _key(each.path), 1, tuple((name, value) for name, value in found if value is not None)
+                yield key, 1, tuple((name, value) for name, value in found if value is not None)
 
     def _attributes(self) -> Iterator[Field]:
         if ATTRIBUTES not in self._without:
@@ -142,7 +145,9 @@ class Side:
     def _holes(self) -> Iterator[Field]:
         if HOLES not in self._without:
             for text, path in self._read("sparse.txtz", records.pairs):
-                yield _key(path), 3, sparse.parse(text)[1]
+                size, extents = sparse.parse(text)
+                yield _key(path), 3, extents
+                yield _key(path), 4, size
 
     def _read(self, name: str, parse: Callable[[BinaryIO], Iterator[_T]]) -> Iterator[_T]:
         path = self._place / name

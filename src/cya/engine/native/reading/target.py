@@ -21,6 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from cya.engine.native.reading.copying import copy_of
 from cya.engine.native.reading.done import is_done
 from cya.engine.native.reading.dressing import Dressing
 from cya.engine.native.reading.extras import Extras, Item
@@ -65,7 +66,22 @@ class Existing(IntEnum):
 
 
 class Kept(OSError):
-    """Something is there already, and stays."""
+    """Something is there already, and stays.
+
+    :ivar same: it looks as it would have been restored.
+    """
+
+    def __init__(self, *, same: bool) -> None:
+        super().__init__(errno.EEXIST, "something is there already")
+        self.same = same
+
+    @property
+    def mark(self) -> bytes:
+        """For a record of what is kept."""
+        return SAME if self.same else b""
+
+
+SAME = b"="
 
 
 class _Directory(NamedTuple):
@@ -81,6 +97,7 @@ class Target:
     """The destination.
 
     :ivar kept: number of things that were there and stay.
+    :ivar kept_same: whether the last of them looks as it would have been restored.
     :ivar unset: what could not be set of how many files, and the key of the first.
     """
 
@@ -118,6 +135,7 @@ class Target:
         self._last: _Directory | None = None
         self._tidied: tuple[int, int] | None = None
         self.kept = 0
+        self.kept_same = False
 
     def directory(self, key: bytes) -> None:
         """Make a directory, which gets its attributes later."""
@@ -216,7 +234,7 @@ class Target:
                 return
             if self._existing is Existing.KEEP:
                 self.kept += 1
-                raise Kept(errno.EEXIST, "something is there already") from None
+                raise Kept(same=False) from None
             with self._new(parent, beside=True) as (_, made):
                 os.link(source, made, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
                 if replaces:
@@ -224,11 +242,26 @@ class Target:
                 else:
                     self._put(made, parent, name, parent)
 
+    def copy(self, source: bytes, directory: int, key: bytes) -> None:
+        """Make a copy of something in place of a link that cannot be.
+
+        :param source: the name of a regular file or a symbolic link in the other directory.
+        :raises Kept, OSError: as :meth:`file`.
+        """
+        parent, name = self._parent(key)
+        with self._new(parent, beside=True) as (_, made):
+            copy_of(source, directory, made, parent)
+            if self._existing is Existing.KEEP:
+                rename_new(made, parent, name, parent)
+            else:
+                self._put(made, parent, name, parent)
+
     def stays(self, key: bytes, member: Member, size: int) -> bool:
         """Whether there is something at a path that stays; then it counts as kept."""
         try:
             self._check_kept(*self._parent(key), member, size, self._extras.of(key))
-        except Kept:
+        except Kept as kept:
+            self.kept_same = kept.same
             return True
         return False
 
@@ -337,7 +370,8 @@ class Target:
             elif self._makes_way(parent, name, member, size, item):
                 return
             self.kept += 1
-            raise Kept(errno.EEXIST, "something is there already")
+            same = self._existing is not Existing.KEEP or is_done(name, parent, member, size, self.owners, item)
+            raise Kept(same=same)
 
     def _makes_way(self, parent: int, name: bytes, member: Member, size: int, item: Item) -> bool:
         changed = os.stat(name, dir_fd=parent, follow_symlinks=False).st_ctime_ns

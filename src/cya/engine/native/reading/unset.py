@@ -8,11 +8,12 @@ from cya.engine.protocol import Lost
 from cya.format.key import path_of
 
 NOT_SET = "not set: "
-_EXPECTED = "only root can set them"
+WAS_CHANGED = "the file was changed while the backup ran, so they are where its zeros are"
+_EXPECTED = ("only root can set them", WAS_CHANGED)
 
 
 def told_of(unset: dict[str, tuple[int, bytes]]) -> tuple[list[str], list[Lost]]:
-    """Return notes on what only root could have set, and what should have been set and is not.
+    """Return notes on what nobody expects to be set, and what should have been set and is not.
 
     :param unset: what, of how many things, and the key of the first.
     """
