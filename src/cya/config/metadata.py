@@ -18,8 +18,8 @@ class MetadataConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             "true or false",
             "Keep what Duplicity's format cannot hold, in the directory .dupext of the backup: hard links, ACLs, "
             "extended attributes, exact times, holes, inode flags. Stock duplicity needs that directory in the source "
-            "while it runs. If false, a directory .dupext in the root of the source is left out: a restore would believe "
-            "it.",
+            "while it runs. If false, a directory .dupext in the root of the source is left out: a restore would "
+            "believe it.",
         ),
     ] = True
     system: Annotated[
