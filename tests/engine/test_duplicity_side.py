@@ -82,6 +82,17 @@ def test_nothing_new_is_stored_when_nothing_has_changed_and_a_new_name_costs_not
     assert size(target) - before < len(CONTENT) // 10
 
 
+def test_what_has_changed_is_stored_also_in_the_same_second(
+    source: Path, destination: Path, backup: Backup, restore: Restore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_234_567_890.0)
+    for number, moment in enumerate((T1, T2, T3)):
+        os.setxattr(source / "hello", "user.a", b"%d" % number)
+        backup(moment, metadata=True)
+    restore(T3)
+    assert os.getxattr(destination / "hello", "user.a") == b"2"
+
+
 def test_patterns_and_marks_do_not_keep_it_out(
     source: Path, destination: Path, backup: Backup, restore: Restore
 ) -> None:

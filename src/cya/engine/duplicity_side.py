@@ -306,7 +306,10 @@ def _write(place: int, files: Mapping[bytes, Path | bytes], known: Path) -> None
             file.seek(0)
             digest = file_digest(file, "sha256").hexdigest()
             old = before.get(name)
-            stamp = old[1] if old is not None and old[0] == digest else int(time.time())
+            # Duplicity tells a change by the second, and there may be two backups within one.
+            stamp = max(int(time.time()), old[1] + 1) if old is not None else int(time.time())
+            if old is not None and old[0] == digest:
+                stamp = old[1]
             now[name] = digest, stamp
             os.utime(file.fileno(), (stamp, stamp))
     for directory in directories:
