@@ -131,6 +131,11 @@ class _Demo:
         say(f"[dim]$ PASSPHRASE=… {shlex.join(command)}[/dim]      (without cya)")
         passphrase = self.config.with_suffix(".passphrase").read_text().strip()
         self.check(command, {"PASSPHRASE": passphrase}, quiet=True)
+        command = ["sh", f"{place.name}/.dupext/restore.sh", "--remove"]
+        say(
+            f"[dim]$ {shlex.join(command)}[/dim]      (hard links, exact times, ACLs: what Duplicity's format has no place for)"
+        )
+        self.check(command, {}, quiet=True)
         return self.compare(day, was, place)
 
     def compare(self, day: str, was: demo_files.Picture, place: Path) -> int:
