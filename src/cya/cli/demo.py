@@ -132,9 +132,7 @@ class _Demo:
         passphrase = self.config.with_suffix(".passphrase").read_text().strip()
         self.check(command, {"PASSPHRASE": passphrase}, quiet=True)
         command = ["sh", f"{place.name}/.dupext/restore.sh", "--remove"]
-        say(
-            f"[dim]$ {shlex.join(command)}[/dim]      (hard links, exact times, ACLs: what Duplicity's format has no place for)"
-        )
+        say(f"[dim]$ {shlex.join(command)}[/dim]      (hard links, exact times, ACLs)")
         self.check(command, {}, quiet=True)
         return self.compare(day, was, place)
 
