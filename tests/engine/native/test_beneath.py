@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import signal
 import stat
@@ -49,6 +50,8 @@ def read(root: int, path: bytes) -> bytes:
 
 
 def open_fds() -> set[str]:
+    # What an earlier test left to the garbage collector would otherwise be closed at any time.
+    gc.collect()
     return set(os.listdir("/proc/self/fd"))
 
 
