@@ -1,4 +1,4 @@
-"""A tree that lives in memory: the pure rules, applied over simulated time."""
+"""The tree that lives in memory, and listings of it."""
 
 from __future__ import annotations
 
@@ -6,41 +6,31 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from cya.tree.chain import Increment, chains
-from cya.tree.levels import Calendar, Period
-from cya.tree.placement import Serving, commit, serve
+from cya.tree.levels import Calendar
+from cya.tree.placement import Serving
+from cya.tree.simulation import Simulation
 
 
-class TreeModel:
-    """Backups are served and committed at given moments; nothing is ever written."""
+class TreeModel(Simulation):
+    """Keeps in mind which backups a client refused to make, and tells what lies where.
+
+    :ivar refused: when the clock stood before what was served.
+    """
 
     def __init__(self, calendar: Calendar) -> None:
-        self.calendar = calendar
-        self.tree: dict[Period, set[Increment]] = {}
+        super().__init__(calendar)
         self.refused: list[int] = []
 
-    def backup(self, now: int, *, full: bool = False) -> Serving:
-        """Serve at ``now``, let the client make its increment there and then, and commit it.
-
-        A client refuses to run while its clock stands before the chain that it was served, as the real one does.
-        """
-        serving = serve(self.tree, self.calendar, now)
-        if serving.chain is not None and now <= serving.chain.end:
+    def backup(self, now: int, *, full: bool = False) -> Serving | None:
+        serving = super().backup(now, full=full)
+        if serving is None:
             self.refused.append(now)
-            return serving
-        start = None if full or serving.chain is None else serving.chain.end
-        for placement in commit(serving, Increment(start, now)):
-            self.tree.setdefault(placement.period, set()).update(placement.increments)
         return serving
 
     def run(self, moments: Iterable[datetime]) -> TreeModel:
         for moment in moments:
             self.backup(int(moment.timestamp()))
         return self
-
-    def remove(self, period: Period) -> None:
-        """Delete a period's directory with all that lies in it."""
-        for other in [p for p in self.tree if p[: len(period)] == period]:
-            del self.tree[other]
 
     def listing(self) -> str:
         """A line for each period: its directory, the number of increments, and the days of the chain, oldest first.

@@ -12,13 +12,14 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from cya.archive import index, log
+from cya.archive import index, log, pruning, quarantine
 from cya.archive.accept import accept
 from cya.archive.adopt import adopt, is_2012
 from cya.archive.carry_out import carry_out, tidy
 from cya.archive.directories import remove
 from cya.archive.freshen import clear_withdrawn, freshen
 from cya.archive.init import make_directories
+from cya.archive.prune import Pruned, prune_open
 from cya.archive.return_loan import settle
 from cya.archive.root import Root, open_root, told
 from cya.archive.serve import serve
@@ -41,6 +42,7 @@ class Collected:
     :ivar alarms: what an administrator should look at, although it was committed.
     :ivar returned: which loans have ended, and why.
     :ivar served: what was served anew, if anything.
+    :ivar pruned: what was pruned, where the settings ask for it and something was committed.
     :ivar adopted: number of files that a tree of the 2012 cya was completed with; None if it was none.
     :ivar error: what stopped the run, when several roots are collected side by side.
     """
@@ -53,6 +55,7 @@ class Collected:
     alarms: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     served: Serving | None = None
+    pruned: Pruned | None = None
     adopted: int | None = None
     error: CyaError | None = None
 
@@ -96,6 +99,8 @@ def collect(path: Path, now: datetime, *, serving: bool = True) -> Collected:
                 log.note(root, moment, "adopt", completed=done.adopted)
         with open_root(path) as root:
             done.returned = settle(root, moment)
+            pruning.finish(root)
+            quarantine.expire(root, moment)
             index.refresh(root)
             remove(layout.NEXT_NEW, root.intake)
             clear_withdrawn(root, moment)
@@ -111,6 +116,7 @@ def _step(root: Root, done: Collected, now: int, *, serving: bool) -> bool:
         case State.IDLE if not serving:
             return True
         case State.IDLE:
+            _prune(root, done, now)
             done.served = serve(root, now)
             return True  # it fits: it has just been made
         case State.SERVED:
@@ -131,3 +137,14 @@ def _step(root: Root, done: Collected, now: int, *, serving: bool) -> bool:
             if (committed := tidy(root, now)) is not None:
                 done.committed.append(committed)
     return False
+
+
+def _prune(root: Root, done: Collected, now: int) -> None:
+    """Prune before serving, for which there may be no room else; what goes wrong keeps no backup from being made."""
+    if not (done.committed and root.config.prune):
+        return
+    try:
+        with told(root.path):
+            done.pruned = prune_open(root, now)
+    except ArchiveError as error:
+        done.alarms.append(f"{root.name}: not pruned: {error}")

@@ -5,7 +5,9 @@ To check by hand: ``cd $ROOT/backups/2000/…/files && sha256sum -c $ROOT/state/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from cya.archive.directories import made_below
 from cya.archive.root import Root
@@ -21,6 +23,15 @@ def entry_name(increment: Increment) -> str:
     if increment.start is None:
         return f"full.{end}.sha256"
     return f"inc.{names.time_to_name(increment.start).decode()}.to.{end}.sha256"
+
+
+def forget(root: Root, increments: Iterable[Increment]) -> None:
+    """Remove the ledger files of increments that lie nowhere any more."""
+    with made_below((layout.LEDGER,), root.state, 0o700) as ledger:
+        for increment in increments:
+            with suppress(FileNotFoundError):
+                os.unlink(entry_name(increment), dir_fd=ledger)
+        os.fsync(ledger)
 
 
 def write(root: Root, increment: Increment, digests: Mapping[str, str]) -> None:

@@ -53,7 +53,7 @@ def _link_names(names: tuple[str, ...], source: int, destination: int, period: s
                 ) from None
 
 
-_NO_LINK = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOSPC, errno.EOPNOTSUPP)
+NO_LINK = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOSPC, errno.EOPNOTSUPP)
 
 
 def link_or_copy(name: str, source: int, destination: int) -> None:
@@ -64,7 +64,7 @@ def link_or_copy(name: str, source: int, destination: int) -> None:
     try:
         os.link(name, name, src_dir_fd=source, dst_dir_fd=destination, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_LINK:
+        if error.errno not in NO_LINK:
             raise
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
         try:

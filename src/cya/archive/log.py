@@ -52,13 +52,26 @@ def sizes(root: Root, since: int) -> list[int]:
 
 
 def tail(root: Root, event: str, since: int) -> list[str]:
-    """Return the lines of an event from ``since`` (seconds since the epoch) on, of the last 64 KiB of the log."""
+    """Return the lines of an event from ``since`` (seconds since the epoch) on.
+
+    Of a longer log the last 16 MiB are read: more than a client can have filled in weeks.
+    """
+    first = clock.iso(since)
+    return [line for line in _last_lines(root, first) if line >= first and line.split(" ")[1:2] == [event]]
+
+
+def _last_lines(root: Root, first: str) -> list[str]:
+    """Return lines at the end of the log: those from a time on, and some before."""
     try:
         fd = os.open(layout.LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root.state)
     except FileNotFoundError:
         return []
+    lines: list[str] = []
     with open(fd, "rb") as file:
-        file.seek(max(0, os.fstat(fd).st_size - (64 << 10)))
-        lines = file.read().decode(errors="replace").splitlines()
-    first = clock.iso(since)
-    return [line for line in lines if line >= first and line.split(" ")[1:2] == [event]]
+        size = os.fstat(fd).st_size
+        for length in (64 << 10, 1 << 20, 16 << 20):
+            file.seek(max(0, size - length))
+            lines = file.read().decode(errors="replace").splitlines()
+            if length >= size or (len(lines) > 1 and lines[1] < first):  # the first may lack its beginning
+                break
+    return lines

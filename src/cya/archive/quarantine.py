@@ -23,7 +23,7 @@ KEPT = 10
 
 def quarantine(root: Root, name: str, reason: str, now: int) -> str:
     """Move ``NAME`` in the intake to ``quarantine/TIME/files`` and write the reason beside it; return TIME."""
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = _stamp(now)
     with made_below((layout.QUARANTINE,), root.intake, 0o700) as area:
         slots = itertools.chain([stamp], (f"{stamp}-{n}" for n in itertools.count(2)))
         slot = next(s for s in slots if not _taken(s, area))
@@ -39,6 +39,22 @@ def quarantine(root: Root, name: str, reason: str, now: int) -> str:
     os.fsync(root.intake)
     remove(layout.DEFERRED, root.state)
     return slot
+
+
+def expire(root: Root, now: int) -> list[str]:
+    """Remove refused uploads that are older than the root's settings say; return their slots."""
+    oldest = _stamp(now - root.config.keep_refused * 86400)
+    if not exists(layout.QUARANTINE, root.intake):
+        return []
+    with opened(layout.QUARANTINE, root.intake) as area:
+        expired = [slot for slot in slots_of(os.listdir(area)) if slot < oldest]
+        for slot in expired:
+            remove(slot, area)
+    return expired
+
+
+def _stamp(now: int) -> str:
+    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def slots_of(names: Iterable[str]) -> list[str]:

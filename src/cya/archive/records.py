@@ -117,18 +117,35 @@ class Loans(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     loans: tuple[Loan, ...]
 
 
+class Pruning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``pruning.json``: what a prune is about to do, until all of it is done.
+
+    :ivar forget: start and end of the increments that will lie nowhere any more: their ledger entries go last.
+    :ivar trimming: a directory whose ``files/`` is being replaced by ``state/trimmed``; None: no one's is.
+    """
+
+    forget: tuple[tuple[int | None, int], ...]
+    trimming: str | None = None
+
+    @property
+    def increments(self) -> tuple[Increment, ...]:
+        """The increments to forget."""
+        return tuple(Increment(start, end) for start, end in self.forget)
+
+
 _WAY_OUT = {
     layout.DEFERRED: "remove it and collect again",
     layout.SERVED: "remove it and collect again; what lies in incoming/next is put into quarantine then",
     layout.PLAN: "move it and state/batch away and collect again; that upload is lost then, the next one is whole",
     layout.LOANS: "collect, which takes back all that is lent, and lend again",
+    layout.PRUNING: "remove it and collect again; ledger entries of what was pruned may stay",
     layout.COMMITTED: "remove it and state/batch and collect again; the upload is in the tree",
 }
 
-Record = TypeVar("Record", Served, Plan, Deferral, Loans)
+Record = TypeVar("Record", Served, Plan, Deferral, Loans, Pruning)
 
 
-def save(root: Root, name: str, record: Served | Plan | Deferral | Loans) -> None:
+def save(root: Root, name: str, record: Served | Plan | Deferral | Loans | Pruning) -> None:
     """Write a record whole or not at all, and make sure that it is on the disk."""
     write_file(name, msgspec.json.format(msgspec.json.encode(record)) + b"\n", dir_fd=root.state)
 

@@ -24,6 +24,7 @@ VERBS = {
     "remove-client": "remove_client",
     "collect": "collect",
     "status": "status",
+    "prune": "prune",
     "lend": "lend",
     "return": "return_loan",
     "check": "check",

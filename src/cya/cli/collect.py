@@ -12,7 +12,7 @@ import typer
 from cya import clock
 from cya.archive import collect as archive
 from cya.archive.collect import Collected
-from cya.cli import options, output
+from cya.cli import options, output, pruned
 from cya.config import archive as archive_config
 from cya.errors import OK, BatchRefused, UsageError
 from cya.tree import layout
@@ -49,7 +49,9 @@ def collect(
 def complain(done: list[Collected]) -> None:
     """Say on stderr what went wrong, and what an administrator should look at."""
     for each in done:
-        for message in [*each.refused, *each.alarms, *each.deferred, *([str(each.error)] if each.error else [])]:
+        held = [f"{each.pruned.root.name}: not pruned: {reason}" for reason in each.pruned.held] if each.pruned else []
+        error = [str(each.error)] if each.error else []
+        for message in [*each.refused, *each.alarms, *held, *each.deferred, *error]:
             print(f"cya: {message}", file=sys.stderr)
 
 
@@ -80,6 +82,7 @@ def _facts(each: Collected) -> dict[str, Any]:
         "deferred": each.deferred,
         "alarms": each.alarms,
         "returned": each.returned,
+        "pruned": pruned.facts(each.pruned) if each.pruned else None,
         "served": layout.directory(each.served.leaf) if each.served else None,
         "base": layout.directory(each.served.base) if each.served and each.served.base else None,
         "adopted": each.adopted,
@@ -96,6 +99,8 @@ def _tell(each: Collected) -> None:
         print(f"{each.root}: {ended}")
     for increment in each.committed:
         print(f"{each.root}: committed the backup of {clock.local(increment.end)}")
+    if each.pruned:
+        pruned.summarize(each.pruned)
     if each.served:
         base = f"continues {layout.directory(each.served.base)}" if each.served.base else "begins with a full"
         print(f"{each.root}: served {layout.directory(each.served.leaf)}, which {base}")

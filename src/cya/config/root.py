@@ -11,6 +11,7 @@ import msgspec
 
 from cya.config import reading, writing
 from cya.config.keys import key
+from cya.errors import ConfigError
 from cya.tree.levels import ALL_LEVELS, DEFAULT_LEVELS, check_levels
 
 FILE = "cya.toml"
@@ -33,6 +34,14 @@ def _zone(name: str) -> bool:
 
 def _user(name: str) -> bool:
     return _USER.fullmatch(name) is not None
+
+
+def _keep(keep: dict[str, int]) -> bool:
+    for level, number in keep.items():
+        check_levels((level,))
+        if number < 1:
+            raise ValueError(f"{level} = {number}: expected 1 or more; without {level} all are kept")
+    return True
 
 
 class RootConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +99,40 @@ class RootConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             "Whether the client may see in outgoing/index.json which backups there are: times, kinds and levels.",
         ),
     ] = False
+    keep: Annotated[
+        dict[str, int],
+        key(
+            "a table of levels and numbers from 1 up, such as { week = 8, month = 12 }",
+            "How many periods of a level `cya prune` keeps, the newest; of a level that is not named, all. A period "
+            "that holds one that is kept is kept, too: so name all levels from the finest up to that which you want to "
+            "limit.",
+            example={"week": 8, "month": 24, "year": 10},
+            check=_keep,
+        ),
+    ] = {}
+    prune: Annotated[
+        bool, key("true or false", "Whether `cya collect` prunes whenever it has committed something.")
+    ] = False
+    min_age: Annotated[
+        int, key("an integer from 0 up (days)", "No period that ended less than so many days ago is pruned.", ge=0)
+    ] = 0
+    min_backups: Annotated[
+        int,
+        key("an integer from 1 up", "So many of the newest backups that can be restored are never pruned.", ge=1),
+    ] = 3
+    max_silence: Annotated[
+        int,
+        key(
+            "an integer from 0 up (days)",
+            "Nothing is pruned when the last backup is older than so many days: it may be the client's last. 0: no "
+            "limit.",
+            ge=0,
+        ),
+    ] = 14
+    keep_refused: Annotated[
+        int,
+        key("an integer from 0 up (days)", "So long refused uploads are kept, in days, and no more than ten.", ge=0),
+    ] = 90
     max_batch: Annotated[
         int, key("an integer from 0 up (MiB)", "A larger upload is refused, in MiB. 0: no limit.", ge=0)
     ] = 0
@@ -120,7 +163,16 @@ def load(root_dir: Path) -> RootConfig:
         pass  # Reading it tells why.
     # It has no power outside its own root, so root may read the one of a user who keeps an archive for himself.
     text = reading.read_file(path, forbidden=reading.SHARED, others_own=True)
-    return reading.build(RootConfig, reading.parse(text, path), path)
+    return _build(text, path)
+
+
+def _build(text: str, path: Path) -> RootConfig:
+    config = reading.build(RootConfig, reading.parse(text, path), path)
+    if foreign := [level for level in config.keep if level not in config.levels]:
+        raise ConfigError(
+            f"{path}: keep: {foreign[0]} is none of the levels here, which are {', '.join(config.levels)}"
+        )
+    return config
 
 
 def dump(config: RootConfig) -> bytes:
@@ -131,5 +183,5 @@ def dump(config: RootConfig) -> bytes:
     :raises ConfigError: for a value that :func:`load` would refuse.
     """
     data = writing.render(RootConfig, msgspec.structs.asdict(config), "How cya keeps the backups of this root.")
-    reading.build(RootConfig, reading.parse(data.decode(), Path(FILE)), Path(FILE))
+    _build(data.decode(), Path(FILE))
     return data

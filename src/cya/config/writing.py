@@ -71,6 +71,10 @@ def value(item: Any) -> str:
         return json.dumps(str(item), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(item, (list, tuple)):
         return f"[{', '.join(value(part) for part in item)}]"
+    if isinstance(item, Mapping):
+        if not item:
+            return "{}"
+        return f"{{ {', '.join(f'{bare_or_quoted(name)} = {value(each)}' for name, each in item.items())} }}"
     if isinstance(item, (int, float)) or hasattr(item, "isoformat"):
         return str(item)
     raise TypeError(f"{type(item).__name__} cannot be written as TOML")

@@ -65,11 +65,57 @@ class Calendar:
     def leaf(self, moment: int) -> Period:
         """Return the finest period that a moment (seconds since the epoch) lies in."""
         day = datetime.fromtimestamp(moment, self.zone).date()
-        first = day
-        if "week" in self.levels:
-            since_start = day.isoweekday() % 7 if self.week_start == "sunday" else day.weekday()
-            first = day - timedelta(days=since_start)
+        first = day - timedelta(days=self._since_start(day)) if "week" in self.levels else day
         return tuple(_NAMES[level](day if level == "day" else first) for level in self.levels)
+
+    def span(self, period: Period) -> tuple[int, int]:
+        """Return when a period begins and ends (the first moment that is not in it), in seconds since the epoch.
+
+        :raises ValueError: when no moment of this calendar lies in it, as after the levels were changed.
+        """
+        level = self.level(period)
+        try:
+            begin, end = self._dates(level, date.fromisoformat((period[-1] + "-01-01")[:10]))
+            if self.leaf(self._moment(begin))[: len(period)] == period:
+                return self._moment(begin), self._moment(end)
+        except (ValueError, OverflowError, OSError):
+            pass
+        raise ValueError(f"{'/'.join(period)} is not a period of the levels {', '.join(self.levels)}")
+
+    def has(self, period: Period) -> bool:
+        """Tell whether backups can come into a period: whether some moment lies in it.
+
+        >>> Calendar().has(("2000", "2010", "2012", "2012-12", "2012-12-02"))
+        True
+        >>> Calendar().has(("2000", "2010", "2012", "2012-12", "2012-12-03"))  # a Monday; weeks begin on Sundays
+        False
+        """
+        try:
+            self.span(period)
+        except ValueError:
+            return False
+        return True
+
+    def _dates(self, level: str, first: date) -> tuple[date, date]:
+        """Return the first day of a period of a level, and the first day of the next, ``first`` being in its name."""
+        if level == "day":
+            return first, first + timedelta(days=1)
+        if level == "week":
+            return first, first + timedelta(days=7)
+        months = {"month": 1, "year": 12, "decade": 120, "century": 1200}[level]
+        after = first.year * 12 + first.month - 1 + months
+        return self._first(first), self._first(date(after // 12, after % 12 + 1, 1))
+
+    def _first(self, day: date) -> date:
+        """Return the first day of the first week that begins on a day or later; without weeks, the day."""
+        return day + timedelta(days=-self._since_start(day) % 7) if "week" in self.levels else day
+
+    def _since_start(self, day: date) -> int:
+        """Return how many days ago the week of a day has begun."""
+        return day.isoweekday() % 7 if self.week_start == "sunday" else day.weekday()
+
+    def _moment(self, day: date) -> int:
+        return int(datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp())
 
     def level(self, period: Period) -> str:
         """Return the name of a period's level.
@@ -79,6 +125,11 @@ class Calendar:
         if not 1 <= len(period) <= len(self.levels):
             raise ValueError(f"{'/'.join(period)} is not a period of the levels {', '.join(self.levels)}")
         return self.levels[len(period) - 1]
+
+
+def plural(level: str) -> str:
+    """Return the name of several periods of a level: ``centuries``, ``weeks``."""
+    return f"{level[:-1]}ies" if level.endswith("y") and level != "day" else f"{level}s"
 
 
 def upwards(leaf: Period) -> Iterator[Period]:

@@ -13,7 +13,6 @@ from contextlib import suppress
 
 from cya.archive import records
 from cya.archive.check import ledger
-from cya.archive.check.calendar import fits
 from cya.archive.check.tree import Entry, Inode, Look, Place
 from cya.archive.directories import opened
 from cya.archive.records import Plan
@@ -106,7 +105,7 @@ def _walk(fd: int, period: Period, calendar: Calendar) -> Iterator[Place]:
             if name == layout.FILES.encode() and period and is_directory:
                 with opened(name, fd) as files_fd:
                     files_entry, files = entry, dict(_list(files_fd))
-            elif is_directory and fits(calendar, inner):
+            elif is_directory and calendar.has(inner):
                 with opened(name, fd) as inner_fd:
                     yield from _walk(inner_fd, inner, calendar)
             else:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cya.archive.check.calendar import fits
 from cya.tree.levels import ALL_LEVELS, Calendar, upwards
 
 LEVELS = st.sets(st.sampled_from(ALL_LEVELS), min_size=1).map(lambda s: tuple(sorted(s, key=ALL_LEVELS.index)))
@@ -25,7 +24,16 @@ def test_every_period_that_a_backup_comes_into_fits(
 ) -> None:
     calendar = Calendar(levels, "sunday" if week_start == "sunday" else "monday", ZoneInfo(zone))
     for period in upwards(calendar.leaf(moment)):
-        assert fits(calendar, period), period
+        assert calendar.has(period), period
+        begin, end = calendar.span(period)
+        assert begin <= moment < end
+        depth = len(period)
+        assert [calendar.leaf(at)[:depth] == period for at in (begin - 1, begin, end - 1, end)] == [
+            False,
+            True,
+            True,
+            False,
+        ]
 
 
 @pytest.mark.parametrize(
@@ -50,4 +58,4 @@ def test_every_period_that_a_backup_comes_into_fits(
     ],
 )
 def test_others_do_not(directory: str) -> None:
-    assert not fits(Calendar(), tuple(directory.split("/")))
+    assert not Calendar().has(tuple(directory.split("/")))

@@ -1,0 +1,114 @@
+"""Deletes what does not stay. A run that is stopped anywhere leaves whole directories, and what the next one removes.
+
+A directory of the tree is renamed into ``state/pruned``, and only then emptied. Of a directory that stays, what is left
+is linked together in ``state/trimmed`` and takes the place of its ``files/``. ``pruning.json`` is written before all
+that and removed after it; last of all the ledger forgets what lies nowhere any more.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cya.archive import ledger, log, records
+from cya.archive.directories import exists, made_below, make, opened, remove
+from cya.archive.link import NO_LINK
+from cya.archive.records import Pruning
+from cya.archive.root import Root
+from cya.catalog import Catalog
+from cya.tree import layout
+from cya.tree.chain import Increment
+from cya.tree.levels import Period
+from cya.tree.retention import Retention, Verdict
+
+
+def carry_out(root: Root, decided: Retention, catalog: Catalog, now: int) -> None:
+    """Delete what goes, the finest first.
+
+    :param now: seconds since the epoch, for the log.
+    """
+    going = decided.going
+    if not going:
+        return
+    gone = {increment for verdict in going for increment in _increments(verdict, catalog)}
+    record = Pruning(tuple((i.start, i.end) for i in sorted(gone, key=lambda i: i.end)))
+    records.save(root, layout.PRUNING, record)
+    for verdict in going:
+        if verdict.chain is None:
+            _withdraw(root, verdict.period[:-1], verdict.period[-1])
+        elif not _trim(root, verdict, catalog, record):
+            continue
+        log.note(root, now, "prune", layout.directory(verdict.period), chain=_chain(verdict), reason=verdict.reason)
+    finish(root)
+
+
+def finish(root: Root) -> None:
+    """Finish what a run has begun, whether it was stopped or not."""
+    record = records.find(root, layout.PRUNING, Pruning)
+    if record is not None and record.trimming is not None:
+        _put_in_place(root, layout.period_of(record.trimming))
+    for name in (layout.TRIMMED, layout.PRUNED):
+        if exists(name, root.state):
+            remove(name, root.state)
+    if record is not None:
+        there = root.catalog().holding
+        ledger.forget(root, (increment for increment in record.increments if increment not in there))
+        os.unlink(layout.PRUNING, dir_fd=root.state)
+        os.fsync(root.state)
+
+
+def _increments(verdict: Verdict, catalog: Catalog) -> tuple[Increment, ...]:
+    """Return what lies in what goes; in periods within it, too."""
+    if verdict.chain is not None:
+        return verdict.chain.increments
+    depth = len(verdict.period)
+    return tuple(i for d in catalog.directories if d.period[:depth] == verdict.period for i in d.sets)
+
+
+def _withdraw(root: Root, within: Period, name: str) -> None:
+    """Take a directory out of the tree by one step, and delete it."""
+    with made_below((layout.PRUNED,), root.state, 0o700) as pruned, opened(_path(within), root.backups) as parent:
+        os.rename(name, name, src_dir_fd=parent, dst_dir_fd=pruned)
+        os.fsync(pruned)  # else, after a power cut, it could be back and empty
+        os.fsync(parent)
+        remove(name, pruned)
+
+
+def _trim(root: Root, verdict: Verdict, catalog: Catalog, record: Pruning) -> bool:
+    """Put a directory without one of its chains in the place of the one with it; False where that cannot be done.
+
+    It is linked and swapped, since a chain has many files: whoever looks sees all of it or nothing.
+    """
+    sets = catalog[verdict.period].sets
+    going = {name for increment in verdict.chain.increments for name in sets[increment].names} if verdict.chain else ()
+    make(layout.TRIMMED, root.state, 0o700)
+    with opened(layout.files_of(verdict.period), root.backups) as files, opened(layout.TRIMMED, root.state) as trimmed:
+        try:
+            for name in sorted(set(map(os.fsencode, os.listdir(files))).difference(going)):
+                os.link(name, name, src_dir_fd=files, dst_dir_fd=trimmed, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+            remove(layout.TRIMMED, root.state)
+            return False
+        os.fsync(trimmed)
+    records.save(root, layout.PRUNING, Pruning(record.forget, layout.directory(verdict.period)))
+    _withdraw(root, verdict.period, layout.FILES)
+    _put_in_place(root, verdict.period)
+    return True
+
+
+def _put_in_place(root: Root, period: Period) -> None:
+    with suppress(FileNotFoundError), opened(_path(period), root.backups) as parent:
+        if exists(layout.TRIMMED, root.state) and not exists(layout.FILES, parent):
+            os.rename(layout.TRIMMED, layout.FILES, src_dir_fd=root.state, dst_dir_fd=parent)
+            os.fsync(parent)
+            os.fsync(root.state)
+
+
+def _path(period: Period) -> str:
+    return layout.directory(period) or "."
+
+
+def _chain(verdict: Verdict) -> str | None:
+    return log.shown(verdict.chain.increments[0]).replace(" ", "-") if verdict.chain else None
