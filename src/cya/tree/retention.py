@@ -151,9 +151,13 @@ def _by_policy(
         elif number is None:
             kept[period] = f"all {plural(level)} are kept"
         elif rank <= number:
-            has_any = any(chain.end <= now + FUTURE for chain in intact[period])
+            has_any = any(i.end <= now + FUTURE for chain in intact[period] for i in chain.increments)
             counted[level] = rank - 1 + has_any
-            which = f"{level} {rank} of {number}" if has_any else f"is newer than {plural(level)} that are kept"
+            which = (
+                f"{level} {rank} of {number}"
+                if has_any
+                else f"does not count, since nothing in it can be restored; {plural(level)} before it are kept"
+            )
             kept[period] = which
         elif period in path:
             kept[period] = "the next backup goes here"
