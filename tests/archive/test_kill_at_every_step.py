@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from cya import renaming
 from cya.archive.collect import collect
 from cya.archive.init import init_archive
 from cya.config.root import RootConfig
@@ -69,6 +70,7 @@ class _Changes:
             if hasattr(os, name):
                 setattr(os, name, self._counted(name, getattr(os, name)))
         self._watch_opening(os.open)
+        vars(renaming)["exchange"] = self._counted("exchange", renaming.exchange)
         vars(fcntl)["ioctl"] = self._counted("ioctl", fcntl.ioctl)
         vars(builtins)["open"] = vars(io)["open"] = partial(self._opened, builtins.open)
 

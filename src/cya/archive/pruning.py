@@ -1,7 +1,7 @@
 """Deletes what does not stay. A run that is stopped anywhere leaves whole directories, and what the next one removes.
 
 A directory of the tree is renamed into ``state/pruned``, and only then emptied. Of a directory that stays, what is left
-is linked together in ``state/trimmed`` and takes the place of its ``files/``. ``pruning.json`` is written before all
+is linked together in ``state/trimmed`` and changes places with its ``files/``. ``pruning.json`` is written before all
 that and removed after it; last of all the ledger forgets what lies nowhere any more.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cya import renaming
 from cya.archive import ledger, log, records
 from cya.archive.directories import exists, made_below, make, opened, remove
 from cya.archive.link import NO_LINK
@@ -92,10 +93,21 @@ def _trim(root: Root, verdict: Verdict, catalog: Catalog, record: Pruning) -> bo
             remove(layout.TRIMMED, root.state)
             return False
         os.fsync(trimmed)
-    records.save(root, layout.PRUNING, Pruning(record.forget, layout.directory(verdict.period)))
-    _withdraw(root, verdict.period, layout.FILES)
-    _put_in_place(root, verdict.period)
+    _swap(root, verdict.period, record)
     return True
+
+
+def _swap(root: Root, period: Period, record: Pruning) -> None:
+    """Put ``state/trimmed`` in the place of a directory's files, in one step where the file system can do that."""
+    with opened(_path(period), root.backups) as parent:
+        if renaming.exchange(layout.TRIMMED, root.state, layout.FILES, parent):
+            os.fsync(parent)
+            os.fsync(root.state)
+            remove(layout.TRIMMED, root.state)
+            return
+    records.save(root, layout.PRUNING, Pruning(record.forget, layout.directory(period)))
+    _withdraw(root, period, layout.FILES)
+    _put_in_place(root, period)
 
 
 def _put_in_place(root: Root, period: Period) -> None:

@@ -121,7 +121,7 @@ class Pruning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``pruning.json``: what a prune is about to do, until all of it is done.
 
     :ivar forget: start and end of the increments that will lie nowhere any more: their ledger entries go last.
-    :ivar trimming: a directory whose ``files/`` is being replaced by ``state/trimmed``; None: no one's is.
+    :ivar trimming: a directory whose ``files/`` is replaced by ``state/trimmed`` in two steps; None: no one's is.
     """
 
     forget: tuple[tuple[int | None, int], ...]

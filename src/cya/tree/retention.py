@@ -99,7 +99,8 @@ def retain(
     served = in_use.chain.increments if in_use and in_use.chain else ()
     for period in sorted(left, key=lambda p: (len(p), p)):
         if len(every[period]) == sum(map(len, left[period])) and len(period) < len(calendar.levels):
-            spared = {*newest, *served, *_younger(left[period], now - policy.min_age)}
+            others = restorable({other: found for other, found in left.items() if other != period})
+            spared = {*served, *_younger(left[period], now - policy.min_age)}.union(set(newest) - others)
             for chain, reason in superseded(left[period], calendar, len(period), now):
                 if spared.isdisjoint(chain.increments):
                     verdicts.append(Verdict(period, True, reason, chain))

@@ -14,8 +14,8 @@ from contextlib import suppress
 from cya.archive import records
 from cya.archive.check import ledger
 from cya.archive.check.tree import Entry, Inode, Look, Place
-from cya.archive.directories import opened
-from cya.archive.records import Plan
+from cya.archive.directories import exists, opened
+from cya.archive.records import Plan, Pruning
 from cya.archive.root import Root
 from cya.format.collection import collect
 from cya.tree import layout
@@ -45,11 +45,16 @@ def look(root: Root) -> Look:
 
 
 def planned(root: Root) -> dict[Period, frozenset[bytes]]:
-    """Return the names that ``plan.json`` is about to link, by period; nothing when nothing is being committed."""
+    """Return the names that a commit, or a prune that was stopped, is about to put in place, by period."""
     plan = records.find(root, layout.PLAN, Plan)
     names: dict[Period, frozenset[bytes]] = {}
     for link in plan.links if plan is not None else ():
         names[link.destination] = names.get(link.destination, frozenset()) | {n.encode() for n in link.names}
+    pruning = records.find(root, layout.PRUNING, Pruning)
+    if pruning is not None and pruning.trimming is not None:
+        with suppress(FileNotFoundError), opened(layout.TRIMMED, root.state) as fd:
+            period = layout.period_of(pruning.trimming)
+            names[period] = names.get(period, frozenset()) | set(map(os.fsencode, os.listdir(fd)))
     return names
 
 
@@ -67,12 +72,8 @@ def pending(root: Root) -> frozenset[Increment]:
 
 
 def token(root: Root) -> tuple[int, bool]:
-    """Return what changes whenever a collect has been at work in the tree."""
-    try:
-        os.stat(layout.PLAN, dir_fd=root.state, follow_symlinks=False)
-        busy = True
-    except FileNotFoundError:
-        busy = False
+    """Return what changes whenever a collect or a prune has been at work in the tree."""
+    busy = exists(layout.PLAN, root.state) or exists(layout.PRUNING, root.state)
     return os.fstat(root.state).st_mtime_ns, busy
 
 

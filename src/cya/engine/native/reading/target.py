@@ -27,12 +27,12 @@ from cya.engine.native.reading.dressing import Dressing
 from cya.engine.native.reading.extras import Extras, Item
 from cya.engine.native.reading.left import name_of, remove_left
 from cya.engine.native.reading.owners import Owners
-from cya.engine.native.reading.renaming import rename_new
 from cya.engine.native.reading.special import make
 from cya.engine.native.reading.way import Way
 from cya.format.tar_reader import Member
 from cya.metadata.look import DEFAULT
 from cya.metadata.sparse import Extents
+from cya.renaming import rename_new
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _REGULAR = b"0"

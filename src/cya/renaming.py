@@ -1,8 +1,4 @@
-"""Gives something its name without ever replacing what has it already.
-
-The kernel's ``renameat2`` (Linux 3.15) sees to it in one call. Where there is none, or a file system does not know how,
-it is looked first.
-"""
+"""What ``renameat2`` (Linux 3.15) does in one call: to rename and never replace anything, and to exchange."""
 
 from __future__ import annotations
 
@@ -12,12 +8,14 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 
-_NOREPLACE = 1
+_NOREPLACE, _EXCHANGE = 1, 2
 _UNKNOWN = frozenset((errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP))
 
 
 def rename_new(made: bytes, directory: int, name: bytes, parent: int) -> None:
-    """Rename from one directory to another.
+    """Rename from one directory to another, never replacing what has the name already.
+
+    Where the kernel or the file system does not know how, it is looked first.
 
     :raises FileExistsError: when there is something of that name.
     :raises OSError: as :func:`os.rename`.
@@ -35,6 +33,22 @@ def rename_new(made: bytes, directory: int, name: bytes, parent: int) -> None:
         os.rename(made, name, src_dir_fd=directory, dst_dir_fd=parent)
         return
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+
+
+def exchange(one: str, directory: int, other: str, parent: int) -> bool:
+    """Let two names of what is there change places, in one step; return False where that is not known.
+
+    :raises OSError: when one of them is missing, or they are on two file systems.
+    """
+    call = _call()
+    if call is None:
+        return False
+    if not call(directory, os.fsencode(one), parent, os.fsencode(other), _EXCHANGE):
+        return True
+    number = ctypes.get_errno()
+    if number in _UNKNOWN:
+        return False
+    raise OSError(number, os.strerror(number), one)
 
 
 @lru_cache(1)

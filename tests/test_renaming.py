@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cya.engine.native.reading import renaming
+from cya import renaming
 
 
 @pytest.fixture(params=["kernel", "no such call", "unknown to the file system"], autouse=True)
@@ -67,3 +67,24 @@ def test_what_cannot_be_renamed_is_an_error_with_its_number(open_directories: tu
         renaming.rename_new(b"made", open_directories[0], b"n" * 300 + b"name", open_directories[1])
     assert raised.value.errno == errno.ENAMETOOLONG
     assert os.listdir(tmp_path / "to") == []
+
+
+def test_two_directories_change_places(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"of {name}").touch()
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    changed = renaming.exchange("one", fd, "other", fd)
+    os.close(fd)
+    assert changed == ("kernel" in request.node.name)
+    assert os.listdir(tmp_path / "one") == (["of other"] if changed else ["of one"])
+
+
+def test_what_is_missing_changes_places_with_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if "kernel" not in request.node.name:
+        return
+    (tmp_path / "one").mkdir()
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    with pytest.raises(FileNotFoundError):
+        renaming.exchange("one", fd, "other", fd)
+    os.close(fd)
