@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Increment:
+class Increment(NamedTuple):
     """One backup, known by its times in seconds since the epoch. ``start`` is None for a full."""
 
     start: int | None

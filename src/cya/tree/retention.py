@@ -98,13 +98,14 @@ def retain(
     left = {period: found for period, found in intact.items() if period in kept}
     served = in_use.chain.increments if in_use and in_use.chain else ()
     for period in sorted(left, key=lambda p: (len(p), p)):
-        if len(every[period]) == sum(map(len, left[period])) and len(period) < len(calendar.levels):
-            others = restorable({other: found for other, found in left.items() if other != period})
-            spared = {*served, *_younger(left[period], now - policy.min_age)}.union(set(newest) - others)
-            for chain, reason in superseded(left[period], calendar, len(period), now):
-                if spared.isdisjoint(chain.increments):
-                    verdicts.append(Verdict(period, True, reason, chain))
-                    left[period] = tuple(other for other in left[period] if other != chain)
+        if len(every[period]) > sum(map(len, left[period])) or len(period) == len(calendar.levels):
+            continue  # where something is damaged nobody knows what is needed; the finest hold whatever there is
+        spared = {*served, *_younger(left[period], now - policy.min_age)}
+        for chain, reason in superseded(left[period], calendar, len(period), now):
+            others = {**left, period: tuple(other for other in left[period] if other != chain)}
+            if spared.union(set(newest) - restorable(others)).isdisjoint(chain.increments):
+                verdicts.append(Verdict(period, True, reason, chain))
+                left = others
     before, after = restorable(intact), restorable(left)
     return Retention(tuple(verdicts), _sorted(before - after), _sorted(after))
 
