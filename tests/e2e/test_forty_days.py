@@ -38,11 +38,11 @@ def test_every_day_is_restored_by_stock_duplicity_alone_from_every_directory_tha
     for directory, increment in listed:
         restored = host.place / "restored"
         host.stock_restore(directory.path, restored, "--time", str(increment.end))
-        differing = _differing(was[increment.end], restored)
+        differing = differing(was[increment.end], restored)
         assert not differing, f"{directory.period} at {clock.iso(increment.end)}: {differing[:5]}"
         shutil.rmtree(restored)
 
 
-def _differing(was: Picture, restored: Path) -> list[str]:
+def differing(was: Picture, restored: Path) -> list[str]:
     now = picture(restored)
     return sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
