@@ -38,8 +38,8 @@ def test_every_day_is_restored_by_stock_duplicity_alone_from_every_directory_tha
     for directory, increment in listed:
         restored = host.place / "restored"
         host.stock_restore(directory.path, restored, "--time", str(increment.end))
-        differing = differing(was[increment.end], restored)
-        assert not differing, f"{directory.period} at {clock.iso(increment.end)}: {differing[:5]}"
+        odd = differing(was[increment.end], restored)
+        assert not odd, f"{directory.period} at {clock.iso(increment.end)}: {odd[:5]}"
         shutil.rmtree(restored)
 
 
