@@ -65,6 +65,8 @@ def accept(root: Root, now: int) -> Outcome:
         if not batch.increment.is_full and not still_there(served.serving, catalog):
             raise BatchRefused("the chain that it continues is not in the tree any more; the next is made on another")
         check_new(batch.increment, catalog, now)
+        if ledger.taken(root, batch.increment, digests):
+            raise BatchRefused(f"another backup that was committed ends at {local(batch.increment.end)}, too")
         found = alarms(root, batch, served.serving, now)
         for alarm in found:
             log.note(root, now, "alarm", alarm)
