@@ -454,3 +454,13 @@ def test_an_archive_of_one_week_in_years_is_as_good(site: Site) -> None:
     assert newest.chain is not None
     shutil.rmtree(site.root / "backups/2000/2020/2026/2026-04")
     assert chains(site.catalog.tree[("2000",)]).orphans == ()
+
+
+def test_a_hold_is_shown_by_status_until_it_is_over(site: Site) -> None:
+    settings(site, keep="{ week = 2, month = 1 }", prune=True)
+    site.day(day(DAYS), full=True)
+    (facts,) = json.loads(cya("status", site.root, "--json", now=day(DAYS)).stdout)
+    assert any(" hold an alarm of the last 14 days" in alarm for alarm in facts["alarms"])
+    assert cya("prune", site.root, "--force", now=day(DAYS)).returncode == 0
+    (facts,) = json.loads(cya("status", site.root, "--json", now=day(DAYS)).stdout)
+    assert not any(" hold " in alarm for alarm in facts["alarms"])

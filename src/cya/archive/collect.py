@@ -146,5 +146,6 @@ def _prune(root: Root, done: Collected, now: int) -> None:
     try:
         with told(root.path):
             done.pruned = prune_open(root, now)
+        done.alarms += [f"{root.name}: not pruned: {reason}" for reason in done.pruned.held]
     except ArchiveError as error:
         done.alarms.append(f"{root.name}: not pruned: {error}")

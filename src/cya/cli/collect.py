@@ -49,9 +49,7 @@ def collect(
 def complain(done: list[Collected]) -> None:
     """Say on stderr what went wrong, and what an administrator should look at."""
     for each in done:
-        held = [f"{each.pruned.root.name}: not pruned: {reason}" for reason in each.pruned.held] if each.pruned else []
-        error = [str(each.error)] if each.error else []
-        for message in [*each.refused, *each.alarms, *held, *each.deferred, *error]:
+        for message in [*each.refused, *each.alarms, *each.deferred, *([str(each.error)] if each.error else [])]:
             print(f"cya: {message}", file=sys.stderr)
 
 
