@@ -33,7 +33,7 @@ records = st.builds(
 
 
 def record(number: int) -> Known:
-    return Known(b"%09d" % number, 0o100644, 0, 0, 5, 5, 5, 5, 0, 5, 5, 5, b"")
+    return Known(b"%09d" % number, 0o100644, 0, 0, 5, 5, 5, 5, 0, 5, 5, 5, False, b"")
 
 
 def written(path: Path, content: list[Known], changed: list[Known] | None = None) -> None:

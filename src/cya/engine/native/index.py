@@ -25,8 +25,8 @@ from isal import isal_zlib
 
 from cya.engine.native.known import Known
 
-MAGIC = b"cya index 2\n"
-_FIXED = struct.Struct("<IIIqqqQHQQQ")
+MAGIC = b"cya index 3\n"
+_FIXED = struct.Struct("<IIIqqqQHQQQ?")
 _LENGTHS = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 # The stubs take isal's error for an instance.
@@ -110,7 +110,7 @@ class IndexWriter:
         content = b"".join(
             (
                 _LENGTH.pack(len(records)),
-                *[_FIXED.pack(*record[1:12]) for record in records],
+                *[_FIXED.pack(*record[1:13]) for record in records],
                 b"/".join([record.key for record in records]),
                 b"\0\0",
                 b"\0".join([record.link for record in records]),

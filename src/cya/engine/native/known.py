@@ -29,6 +29,8 @@ class Known(NamedTuple):
     :ivar member: offset in that increment's local sigtar of the gzip member in which the signature begins.
     :ivar inner: offset in the member's content.
     :ivar length: of the signature in bytes; 0 for anything but a regular file.
+    :ivar bare: the file with this change time was looked at, and has nothing that the format cannot hold: no
+        attributes, flags or holes. Each of them changes the change time when it comes.
     :ivar link: target of a symbolic link.
     """
 
@@ -44,6 +46,7 @@ class Known(NamedTuple):
     member: int
     inner: int
     length: int
+    bare: bool
     link: bytes
 
 

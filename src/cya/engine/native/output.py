@@ -53,7 +53,7 @@ class Output:
         elif known is not None and what is What.KEPT:
             self.keep(known)
         elif known is not None and found is not None:
-            self._same(found.stat, known)
+            self._same(found, known)
 
     def unit(self, items: list[tuple[Change, int | None]], packed: Packed) -> None:
         """Add a unit of whole files.
@@ -90,7 +90,7 @@ class Output:
         self.index.add(
             Known(
                 *(key, status.st_mode, status.st_uid, status.st_gid, large.size, seconds(status), ctime),
-                *(status.st_ino, self.number, places[0], inner, length, b""),
+                *(status.st_ino, self.number, places[0], inner, length, large.found.bare, b""),
             )
         )
 
@@ -124,16 +124,18 @@ class Output:
         """Take note of what stays as the chain has it, and is to be looked at again."""
         self.index.add(known._replace(ctime=DOUBTED) if known.length else known)
 
-    def _same(self, status: Stat, known: Known) -> None:
+    def _same(self, found: Found, known: Known) -> None:
+        status = found.stat
         self.counters.seen(status.st_size)
         if not known.length:
             self.index.add(known)
             return
         self.done += status.st_size
         if known.ctime == status.st_ctime_ns and known.inode == status.st_ino and known.size == status.st_size:
-            self.index.add(known)
+            self.index.add(known._replace(bare=True) if found.bare and not known.bare else known)
             return
-        self.index.add(known._replace(size=status.st_size, ctime=self._ctime(status), inode=status.st_ino))
+        ctime = self._ctime(status)
+        self.index.add(known._replace(size=status.st_size, ctime=ctime, inode=status.st_ino, bare=found.bare))
 
     def _settled(self, change: Change, outcome: Outcome, member: int) -> bool:
         """Take note of what became of a change; return whether an entry is stored."""
@@ -148,17 +150,18 @@ class Output:
             return False
         status = found.stat
         if outcome.what == UNCHANGED and known is not None:
-            self._same(status, known)
+            self._same(found, known)
             return False
         is_regular = stat.S_ISREG(status.st_mode)
         self._count(known, status.st_size, outcome.stored, found.key, is_regular=is_regular)
         mode, uid, gid = outcome.owner or (status.st_mode, status.st_uid, status.st_gid)
         if is_regular:
             self.done += outcome.size
-            rest = (self._ctime(status), status.st_ino, self.number, member, outcome.inner, outcome.signature, b"")
+            place = (self.number, member, outcome.inner, outcome.signature)
+            rest = (self._ctime(status), status.st_ino, *place, found.bare, b"")
             size = outcome.size
         else:
-            rest = (0, 0, self.number, 0, 0, 0, found.link)
+            rest = (0, 0, self.number, 0, 0, 0, False, found.link)
             size = status.st_rdev if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else 0
         self.index.add(Known(found.key, mode, uid, gid, size, seconds(status), *rest))
         return True

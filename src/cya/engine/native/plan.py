@@ -83,7 +83,7 @@ def task_for(change: Change) -> Task:
     """Return the task of anything but a large file."""
     if change.found is None:
         return Deleted(slashed(change.known.key) if change.known else b"")
-    key, status, link, _, guard, capable = change.found
+    key, status, link, _, guard, capable, *_ = change.found
     path = slashed(key)
     if not stat.S_ISREG(status.st_mode):
         device = status.st_rdev if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode) else 0
@@ -109,7 +109,7 @@ def cost(change: Change) -> tuple[int, int]:
     if change.found is None:
         length = len(change.known.key) if change.known else 0
         return 2 * _header_bound(length, 0), length + _TASK
-    key, status, link, _, guard, _ = change.found
+    key, status, link, _, guard, *_ = change.found
     header = _header_bound(len(key), len(link))
     message = len(key) + len(link) + _TASK + sum(map(len, _paths(guard or ())))
     if not stat.S_ISREG(status.st_mode):

@@ -45,6 +45,19 @@ _CHANGED = _Changed.CHANGED
 """Another thing has taken its place between two looks."""
 
 
+class Later(NamedTuple):
+    """What else a regular file has, and what it takes to look: an index may know that it has nothing.
+
+    :ivar directory: descriptor of the directory that it lies in; open until the walk goes on.
+    :ivar there: what ``lstat`` said of it.
+    """
+
+    look: Look
+    directory: int
+    name: bytes
+    there: os.stat_result
+
+
 class Found(NamedTuple):
     """Something that belongs in the backup.
 
@@ -54,6 +67,8 @@ class Found(NamedTuple):
     :ivar extra: what else it has, where that is looked at.
     :ivar guard: only its own inode may be stored, which has these other names, too; None: whatever has its name then.
     :ivar capable: it has capabilities: what has none must not be stored in its place, since it would get them.
+    :ivar bare: it was looked at, and has nothing else.
+    :ivar later: how to look what else it has, where the walk has left that for later.
     """
 
     key: bytes
@@ -62,6 +77,8 @@ class Found(NamedTuple):
     extra: Extra | None = None
     guard: tuple[bytes, ...] | None = None
     capable: bool = False
+    bare: bool = False
+    later: Later | None = None
 
 
 class Unread(NamedTuple):
@@ -117,6 +134,7 @@ class Scan:
         lines: bytes = b"",
         only: Collection[bytes] = (),
         look: Look | None = None,
+        later: bool = False,
     ) -> None:
         """Prepare the walk; nothing is read yet.
 
@@ -126,6 +144,7 @@ class Scan:
         :param only: keys; only these paths are looked at, what lies below them, and the directories on the way.
             None given: everything.
         :param look: looks at what else there is of each thing; then sockets are found, too.
+        :param later: leave regular files to the caller, who may know that there is nothing.
         :raises ConfigError: when a line cannot work, or the source lies in what is always left out.
         """
         self._root_fd = root_fd
@@ -133,7 +152,7 @@ class Scan:
         self._path = os.path.join(os.fsencode(source), b"")
         self._matcher = Matcher(selection, source, lines)
         self._device = 0
-        self._look_at = look
+        self._look_at, self._later = look, later
         self.sockets = self.unknown = self.excluded = 0
 
     def __iter__(self) -> Iterator[Found | Unread]:
@@ -245,7 +264,11 @@ class Scan:
 
     def _found(self, here: _Directory, name: bytes, there: os.stat_result, link: bytes) -> Found:
         look = self._look_at
-        return Found(here.prefix + name, there, link, look(here.fd, name, there, _CLOSED) if look is not None else None)
+        if look is None:
+            return Found(here.prefix + name, there, link)
+        if self._later and there.st_mode & 0o170000 == stat.S_IFREG:
+            return Found(here.prefix + name, there, link, later=Later(look, here.fd, name, there))
+        return Found(here.prefix + name, there, link, look(here.fd, name, there, _CLOSED))
 
     def _odd(self, here: _Directory, name: bytes, there: os.stat_result) -> Found | None:
         """Count something that no archive can hold, and maybe tell of it."""

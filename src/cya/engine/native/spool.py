@@ -41,18 +41,18 @@ class ChangeSpool:
         self.bytes = 0
 
     def add(self, change: Change) -> None:
-        """Put a change aside. What else there is of what was found does not come back, but that it has capabilities."""
+        """Put a change aside. Of what else was found only comes back whether it has capabilities, or nothing at all."""
         what, found, known, unread = change
         seen = None
         if found is not None:
-            key, there, link, extra, *_ = found
+            key, there, link, extra, _, _, bare, _ = found
             capable = extra is not None and any(name == CAPABILITY for name, _ in extra.attributes)
             mode, size = there.st_mode, there.st_size
             if mode & 0o170000 == stat.S_IFREG:
                 self.bytes += size
             seen = (
                 *(key, link, mode, there.st_ino, there.st_dev, there.st_nlink, there.st_uid, there.st_gid, size),
-                *(there.st_mtime, there.st_mtime_ns, there.st_ctime_ns, there.st_rdev, capable),
+                *(there.st_mtime, there.st_mtime_ns, there.st_ctime_ns, there.st_rdev, capable, bare),
             )
         # Marshal takes tuples, but not those with names.
         self._waiting.append((_NUMBERS[what], seen, known and tuple(known), unread and tuple(unread)))
@@ -80,5 +80,5 @@ class ChangeSpool:
 
 
 def _found(key: bytes, link: bytes, *rest: Any) -> Found:
-    *status, capable = rest
-    return Found(key, Status._make(status), link, capable=capable)
+    *status, capable, bare = rest
+    return Found(key, Status._make(status), link, capable=capable, bare=bare)

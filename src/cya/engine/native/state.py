@@ -193,7 +193,7 @@ def records(number: int, path: Path) -> Iterator[Known]:
 def _record(number: int, entry: Entry, reader: MemberReader) -> Known:
     key, kind, member = entry
     if not kind:
-        return Known(key, 0, 0, 0, 0, 0, UNKNOWN, 0, number, 0, 0, 0, b"")
+        return Known(key, 0, 0, 0, 0, 0, UNKNOWN, 0, number, 0, 0, 0, False, b"")
     size, place, inner, length = 0, 0, 0, 0
     if kind == stat.S_IFREG:
         size, length = NO_SIZE, member.size
@@ -202,7 +202,7 @@ def _record(number: int, entry: Entry, reader: MemberReader) -> Known:
         size = os.makedev(member.devmajor, member.devminor)
     return Known(
         *(key, kind | (member.mode & 0o7777), member.uid, member.gid, size, max(0, member.mtime), UNKNOWN, 0),
-        *(number, place, inner, length, member.linkname),
+        *(number, place, inner, length, False, member.linkname),
     )
 
 
@@ -217,7 +217,7 @@ def _with_former(fresh: Iterator[Known], former: Iterator[Known], usable: dict[i
         while old is not None and old.key < record.key:
             old = next(former, None)
         if old is not None and old.key == record.key and usable.get(old.increment) == record.increment:
-            yield record._replace(size=old.size, ctime=old.ctime, inode=old.inode)
+            yield record._replace(size=old.size, ctime=old.ctime, inode=old.inode, bare=old.bare)
         else:
             yield record
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from cya.engine.native import virtual
 from cya.engine.native.compare import Change, SizeFits, What, changes
 from cya.engine.native.known import Known
-from cya.engine.native.scan import Found, Unread
+from cya.engine.native.scan import Found, Later, Unread
 from cya.engine.native.spool import ChangeSpool
 from cya.engine.protocol import VirtualEntry
 from cya.metadata.former import Former
 from cya.metadata.link_sets import KNOWN, NEW, STORED, LinkSets, is_linked
+from cya.metadata.look import Extra
 from cya.metadata.side_files import DIRECTORY, SideFiles, is_ours
 
 _LENGTH = len(DIRECTORY)
@@ -81,6 +82,8 @@ class Survey:
         """
         number = total = 0
         for number, change in enumerate(changes(self._noted(walk), self._reserving(known), ends, size_fits), 1):
+            if change.found is not None and change.found.later is not None:
+                change = self._looked(change, change.found, change.found.later)
             what, found, old, _ = change
             if found is not None and self._metadata and is_linked(found.stat):
                 self._links.add(found.key, found.stat, _how(found, old))
@@ -98,6 +101,22 @@ class Survey:
         if self._unread:
             for key in self._links.keep(self._former, self._is_unread):
                 self._lose(key, "another name of a file that is stored no more: an earlier backup has its content")
+
+    def _looked(self, change: Change, found: Found, later: Later) -> Change:
+        """Look what else a file has, unless it is known to have had nothing, and has not changed since."""
+        known = change.known
+        if known is not None and known.bare and change.what is What.SAME and known.ctime == found.stat.st_ctime_ns:
+            self._note(found, None)
+            return change
+        extra = later.look(later.directory, later.name, later.there, -1)
+        self._note(found, extra)
+        return change._replace(found=found._replace(extra=extra, bare=extra is None, later=None))
+
+    def _note(self, found: Found, extra: Extra | None) -> None:
+        if self._side is not None:
+            self._side.add(found.key, found.stat, extra)
+        if extra is not None and extra.reason:
+            self._lose(found.key, extra.reason)
 
     def _is_unread(self, key: bytes) -> bool:
         return any(
@@ -142,7 +161,7 @@ class Survey:
 
     def _noted(self, walk: Iterable[Found | Unread]) -> Iterator[Found | Unread]:
         """Yield what the chain may hold."""
-        side, lose, entries = self._side, self._lose, self._entries
+        side, entries = self._side, self._entries
         for item in walk:
             if (item.key[:_LENGTH] == DIRECTORY or entries) and self._is_reserved(item.key):
                 # What an entry of ours stands in the place of may be a directory that cannot be listed.
@@ -151,10 +170,8 @@ class Survey:
                 continue
             if isinstance(item, Found):
                 key, status, _, extra, *_ = item
-                if side is not None:
-                    side.add(key, status, extra)
-                if extra is not None and extra.reason:
-                    lose(key, extra.reason)
+                if item.later is None:
+                    self._note(item, extra)
                 if status.st_mode & 0o170000 == stat.S_IFSOCK:
                     if is_linked(status):
                         self._links.add(key, status, NEW)

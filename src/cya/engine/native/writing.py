@@ -46,7 +46,7 @@ def backup(job: BackupJob, private: Private, gnupg_home: Path | None, watch: Wat
             remove_left(job.source)
         root = _opened(job.source)
         try:
-            scan = Scan(root, job.source, job.selection, lines, look=look if job.metadata else None)
+            scan = Scan(root, job.source, job.selection, lines, look=look if job.metadata else None, later=True)
             entries = virtual.by_key(job.virtual)
             in_the_way = job.metadata and is_in_the_way(root)
             if job.dry_run:
