@@ -31,6 +31,11 @@ class Directory:
     foreign: tuple[bytes, ...]
 
     @cached_property
+    def place(self) -> bytes:
+        """The path, with a slash at its end."""
+        return os.path.join(os.fsencode(self.path), b"")
+
+    @cached_property
     def chains(self) -> Chains:
         """The chains of the increments that are whole here, as far as names tell."""
         return chains(increment for increment, files in self.sets.items() if files.is_complete)
@@ -103,16 +108,24 @@ class Catalog:
 
     def places(self, increment: Increment) -> dict[bytes, Path]:
         """Return where each file of an increment can be read: name to path, from the finest directory that has it."""
-        found: dict[bytes, Path] = {}
-        for directory in self.holding[increment]:
-            for name in directory.sets[increment].names:
-                found.setdefault(name, directory.path / os.fsdecode(name))
+        return {name: place.path / os.fsdecode(name) for name, place in self._where(increment).items()}
+
+    def _where(self, increment: Increment) -> dict[bytes, Directory]:
+        found: dict[bytes, Directory] = {}
+        for directory in reversed(self.holding[increment]):
+            found.update(dict.fromkeys(directory.sets[increment].names, directory))
         return found
 
     @cached_property
     def merged(self) -> dict[Increment, FileSet]:
         """Every increment, its files taken together from all directories that have some; oldest first."""
-        return {increment: collect(self.places(increment)).sets[0] for increment in self.holding}
+        return {increment: self._merged(increment) for increment in self.holding}
+
+    def _merged(self, increment: Increment) -> FileSet:
+        first, *others = (directory.sets[increment] for directory in self.holding[increment])
+        if all(first.names == other.names for other in others):
+            return first  # as it mostly is
+        return collect(self._where(increment)).sets[0]
 
     @cached_property
     def backups(self) -> tuple[Backup, ...]:
@@ -153,21 +166,21 @@ class Catalog:
         return {increment.end: increment for increment in self.holding}
 
     def _backup(self, increment: Increment) -> Backup:
-        places = self.places(increment)
+        places = self._where(increment)
         chain = self.chain(increment)
         return Backup(
             increment=increment,
             directories=self.holding[increment],
             chain=chain if isinstance(chain, Chain) else None,
             missing=chain if isinstance(chain, str) else None,
-            bytes=sum(_size(path) for path in places.values()),
+            bytes=sum(_size(directory, name) for name, directory in places.items()),
             files=len(places),
         )
 
 
-def _size(path: Path) -> int:
+def _size(directory: Directory, name: bytes) -> int:
     try:
-        return path.lstat().st_size
+        return os.lstat(directory.place + name).st_size
     except FileNotFoundError:  # an administrator has just deleted it
         return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from cya import catalog, clock
 from cya.archive import settings
 from cya.archive.levels import levels_of
 from cya.catalog import Backup, Catalog
-from cya.cli import options, output
+from cya.cli import list_calendar, list_tree, options, output
 from cya.cli.list_remote import list_remote
 from cya.client.places import local_archive
 from cya.config import client as client_config
@@ -44,6 +45,12 @@ def list_backups(
         ),
     ] = None,
     config: options.Config = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Show the tree of directories, and how much room each takes.")
+    ] = False,
+    calendar: Annotated[
+        bool, typer.Option("--calendar", help="Show as a calendar which days can be restored.")
+    ] = False,
     json: options.Json = False,
     now: options.Now = None,
 ) -> int:
@@ -53,16 +60,23 @@ def list_backups(
     when they are lent.
     """
     options.moment(now)
+    if tree and calendar:
+        raise UsageError("give either --tree or --calendar")
     place = _place(root, config)
     if isinstance(place, ClientConfig):
+        if tree or calendar:
+            raise UsageError("--tree and --calendar are for an archive on this machine")
         return list_remote(place, json=json)
     found = catalog.read(place)
-    calendar = settings.calendar_of(place) if found.is_tree else Calendar()
-    backups = found.backups
+    if tree and not found.is_tree:
+        raise UsageError(f"{place}: --tree is for an archive root, and this is one directory of it, or another one")
+    levels = settings.calendar_of(place) if found.is_tree else Calendar()
+    shown: ModuleType | None = list_tree if tree else list_calendar if calendar else None
     if json:
-        output.print_json([_facts(found, backup, calendar) for backup in backups])
-    elif backups:
-        show(found, calendar)
+        listed = shown.facts(found, levels) if shown else [_facts(found, each, levels) for each in found.backups]
+        output.print_json(listed)
+    elif found.backups:
+        (shown.show if shown else show)(found, levels)
     else:
         print(f"{place}: no backups yet")
     return OK

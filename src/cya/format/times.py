@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -33,6 +34,7 @@ _W3 = re.compile(
 """The separator is a colon, or what ``--time-separator`` was given: any sign but a dash (and no slash in a name)."""
 
 
+@lru_cache(4096)  # a directory of a thousand volumes has two times
 def time_to_name(time: int) -> bytes:
     """Write seconds since the epoch as ``YYYYmmddTHHMMSSZ``.
 
@@ -42,6 +44,7 @@ def time_to_name(time: int) -> bytes:
     return b"%04d%02d%02dT%02d%02d%02dZ" % (at.year, at.month, at.day, at.hour, at.minute, at.second)
 
 
+@lru_cache(4096)
 def time_from_name(text: bytes) -> int:
     """Read ``YYYYmmddTHHMMSSZ`` as seconds since the epoch.
 
