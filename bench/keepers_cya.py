@@ -1,20 +1,20 @@
-"""Backups in cya's tree: made by ``cya backup``, pruned by deleting directories."""
+"""Backups in cya's tree: made by ``cya backup``, pruned as `cya prune` does."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.keeping import Keeper
 from bench.tools import TOOLS, environment
 from cya import catalog, clock
+from cya.archive.prune import prune
 from cya.cli.backup import backup
-from cya.tree import layout
 
-_WEEKS, _MONTHS = 2, 12
+KEEP = {"week": 2, "month": 12}
 
 
 class InTree(Keeper):
@@ -35,11 +35,10 @@ class InTree(Keeper):
             raise SystemExit(f"cya backup: exit {code}")
 
     def prune(self) -> None:
-        """Delete whole directories: never one that the next backup goes into, since that is the newest."""
-        top = self.repository / "archive" / layout.BACKUPS
-        for depth, newest in ((5, _WEEKS), (4, _MONTHS)):
-            for period in sorted(top.glob("/".join(["[0-9]*"] * depth)), key=lambda path: path.name)[:-newest]:
-                shutil.rmtree(period)
+        """Prune as ``cya prune --force`` does: a wave of photographs is no matter of alarm here."""
+        root = self.repository / "archive"
+        moment = max(each.increment.end for each in catalog.read(root).backups)
+        prune(root, datetime.fromtimestamp(moment, UTC), KEEP, force=True)
 
     def kept(self) -> Mapping[int, int]:
         """Return what the archive lists."""

@@ -25,6 +25,7 @@ VERBS = {
     "collect": "collect",
     "status": "status",
     "prune": "prune",
+    "simulate": "simulate",
     "lend": "lend",
     "return": "return_loan",
     "check": "check",
