@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -22,9 +23,11 @@ from cya.config.root import RootConfig
 from cya.durable import lock
 from cya.errors import ArchiveError, Locked
 from cya.tree.chain import chains
+from tests.archive.archive_of_2012 import Root2012
 from tests.archive.conftest import Site, at
 from tests.archive.own_machine import CYA
 from tests.archive.test_kill_at_every_step import copy_root, killed_at
+from tests.mounts import small_file_system
 
 FIRST = datetime(2026, 3, 1)
 DAYS = 41
@@ -464,3 +467,33 @@ def test_a_hold_is_shown_by_status_until_it_is_over(site: Site) -> None:
     assert cya("prune", site.root, "--force", now=day(DAYS)).returncode == 0
     (facts,) = json.loads(cya("status", site.root, "--json", now=day(DAYS)).stdout)
     assert not any(" hold " in alarm for alarm in facts["alarms"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_is_pruned(template: Path, tmp_path: Path) -> None:
+    """Not even what is to be deleted can be written down first."""
+    with small_file_system(tmp_path / "disk", megabytes=4) as disk:
+        root = disk / "web1"
+        copy_root(template, root)
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(1024)):
+                pass
+        with pytest.raises(OSError, match="No space"):
+            (root / "another").write_text("x" * 8192)
+        done = prune(root, at(LAST), KEEP)
+        assert done.deleted
+        assert not (root / "state/pruning.json").exists()
+        assert len(Site(root).catalog.backups) == len(list((root / "state/ledger").iterdir())) < DAYS
+        filler.unlink()
+        assert Site(root).day(day(DAYS)).committed
+
+
+def test_an_archive_of_2012_is_taken_over_first(tmp_path: Path) -> None:
+    old = Root2012(tmp_path / "web1")
+    old.collect("2012-12-04")
+    old.day("2012-12-04")
+    with pytest.raises(ArchiveError, match="take it over first: cya collect"):
+        prune(old.root, at("2013-12-04"), KEEP)
+    Site(old.root).collect("2012-12-05")
+    assert prune(old.root, at("2012-12-05"), KEEP).decided.verdicts

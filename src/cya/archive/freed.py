@@ -6,6 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from cya.archive.directories import opened
 from cya.archive.root import Root
@@ -38,13 +39,15 @@ def freed(root: Root, going: Iterable[Verdict], catalog: Catalog) -> int:
 def _files(root: Root, verdict: Verdict, catalog: Catalog) -> Iterator[os.stat_result]:
     if verdict.chain is not None:
         sets = catalog[verdict.period].sets
-        with opened(layout.files_of(verdict.period), root.backups) as fd:
+        with suppress(FileNotFoundError), opened(layout.files_of(verdict.period), root.backups) as fd:
             for increment in verdict.chain.increments:
                 for name in sets[increment].names:
-                    yield os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    with suppress(FileNotFoundError):
+                        yield os.stat(name, dir_fd=fd, follow_symlinks=False)
         return
     for _, _, files, fd in os.fwalk(layout.directory(verdict.period), dir_fd=root.backups):
         for file in files:
-            status = os.stat(file, dir_fd=fd, follow_symlinks=False)
-            if stat.S_ISREG(status.st_mode):
-                yield status
+            with suppress(FileNotFoundError):  # a dry run waits for nobody
+                status = os.stat(file, dir_fd=fd, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    yield status

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cya.archive import index, log, pruning, quarantine, records
+from cya.archive.adopt import is_2012
 from cya.archive.check.damage import sound
 from cya.archive.freed import freed
 from cya.archive.holds import holds
@@ -16,6 +17,7 @@ from cya.archive.records import Served
 from cya.archive.return_loan import settle
 from cya.archive.root import Root, open_root, read_root, told
 from cya.archive.side_by_side import side_by_side
+from cya.catalog import Catalog
 from cya.errors import ArchiveError, CyaError
 from cya.tree import layout
 from cya.tree.retention import Policy, Retention, retain
@@ -78,10 +80,12 @@ def prune(
     :raises Locked: when another run is at work on it.
     """
     moment = int(now.timestamp())
+    if is_2012(path):
+        raise ArchiveError(f"{path}: is an archive of the 2012 cya; take it over first: cya collect {path}")
     with told(path):
         if dry_run:
             with read_root(path) as root:
-                return _planned(root, moment, keep)
+                return _planned(root, moment, keep)[0]
         with open_root(path) as root:
             pruning.finish(root)
             returned = settle(root, moment)
@@ -92,7 +96,7 @@ def prune(
 
 def prune_open(root: Root, now: int, keep: Mapping[str, int] | None = None, *, force: bool = False) -> Pruned:
     """Prune a root that is open and locked. ``now``: seconds since the epoch."""
-    done = _planned(root, now, keep)
+    done, catalog = _planned(root, now, keep)
     done.expired = quarantine.expire(root, now)
     if not done.decided.going:
         return done
@@ -100,17 +104,17 @@ def prune_open(root: Root, now: int, keep: Mapping[str, int] | None = None, *, f
         log.note(root, now, "hold", reason)
     if done.held and not force:
         return done
-    pruning.carry_out(root, done.decided, root.catalog(), now)
+    pruning.carry_out(root, done.decided, catalog, now)
     done.deleted = True
     index.publish(root)
     return done
 
 
-def _planned(root: Root, now: int, keep: Mapping[str, int] | None) -> Pruned:
+def _planned(root: Root, now: int, keep: Mapping[str, int] | None) -> tuple[Pruned, Catalog]:
     policy = policy_of(root, keep)
-    if not policy.keep:
-        return Pruned(root.path)
     catalog = root.catalog()
+    if not policy.keep:
+        return Pruned(root.path), catalog
     whole = sound(root, catalog)
     served = records.find(root, layout.SERVED, Served)
     try:
@@ -118,9 +122,9 @@ def _planned(root: Root, now: int, keep: Mapping[str, int] | None) -> Pruned:
     except ValueError as error:
         raise ArchiveError(f"{root.path}: {error}") from error
     if not decided.going:
-        return Pruned(root.path, policy, decided)
+        return Pruned(root.path, policy, decided), catalog
     reasons = tuple(holds(root, whole, decided, now))
-    return Pruned(root.path, policy, decided, reasons, freed=freed(root, decided.going, catalog))
+    return Pruned(root.path, policy, decided, reasons, freed=freed(root, decided.going, catalog)), catalog
 
 
 def policy_of(root: Root, keep: Mapping[str, int] | None) -> Policy:

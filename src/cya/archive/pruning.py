@@ -1,18 +1,20 @@
 """Deletes what does not stay. A run that is stopped anywhere leaves whole directories, and what the next one removes.
 
-A directory of the tree is renamed into ``state/pruned``, and only then emptied. Of a directory that stays, what is left
+A directory of the tree is renamed to ``state/pruned``, and only then emptied. Of a directory that stays, what is left
 is linked together in ``state/trimmed`` and changes places with its ``files/``. ``pruning.json`` is written before all
 that and removed after it; last of all the ledger forgets what lies nowhere any more.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from cya import renaming
 from cya.archive import ledger, log, records
-from cya.archive.directories import exists, made_below, make, opened, remove
+from cya.archive.directories import exists, make, opened, remove
 from cya.archive.link import NO_LINK
 from cya.archive.records import Pruning
 from cya.archive.root import Root
@@ -33,19 +35,23 @@ def carry_out(root: Root, decided: Retention, catalog: Catalog, now: int) -> Non
         return
     gone = {increment for verdict in going for increment in _increments(verdict, catalog)}
     record = Pruning(tuple((i.start, i.end) for i in sorted(gone, key=lambda i: i.end)))
-    records.save(root, layout.PRUNING, record)
+    with _suppress_full():  # then there is no room to write down what is to make room
+        records.save(root, layout.PRUNING, record)
     for verdict in going:
         if verdict.chain is None:
             _withdraw(root, verdict.period[:-1], verdict.period[-1])
         elif not _trim(root, verdict, catalog, record):
             continue
         log.note(root, now, "prune", layout.directory(verdict.period), chain=_chain(verdict), reason=verdict.reason)
-    finish(root)
+    _finish(root, record)
 
 
 def finish(root: Root) -> None:
-    """Finish what a run has begun, whether it was stopped or not."""
-    record = records.find(root, layout.PRUNING, Pruning)
+    """Finish what a run that was stopped has begun."""
+    _finish(root, records.find(root, layout.PRUNING, Pruning))
+
+
+def _finish(root: Root, record: Pruning | None) -> None:
     if record is not None and record.trimming is not None:
         _put_in_place(root, layout.period_of(record.trimming))
     for name in (layout.TRIMMED, layout.PRUNED):
@@ -54,8 +60,19 @@ def finish(root: Root) -> None:
     if record is not None:
         there = root.catalog().holding
         ledger.forget(root, (increment for increment in record.increments if increment not in there))
-        os.unlink(layout.PRUNING, dir_fd=root.state)
+        with suppress(FileNotFoundError):
+            os.unlink(layout.PRUNING, dir_fd=root.state)
         os.fsync(root.state)
+
+
+@contextmanager
+def _suppress_full() -> Iterator[None]:
+    """Go on where the disk, or the quota, is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def _increments(verdict: Verdict, catalog: Catalog) -> tuple[Increment, ...]:
@@ -68,11 +85,11 @@ def _increments(verdict: Verdict, catalog: Catalog) -> tuple[Increment, ...]:
 
 def _withdraw(root: Root, within: Period, name: str) -> None:
     """Take a directory out of the tree by one step, and delete it."""
-    with made_below((layout.PRUNED,), root.state, 0o700) as pruned, opened(_path(within), root.backups) as parent:
-        os.rename(name, name, src_dir_fd=parent, dst_dir_fd=pruned)
-        os.fsync(pruned)  # else, after a power cut, it could be back and empty
+    with opened(_path(within), root.backups) as parent:
+        os.rename(name, layout.PRUNED, src_dir_fd=parent, dst_dir_fd=root.state)
+        os.fsync(root.state)  # else, after a power cut, it could be back and empty
         os.fsync(parent)
-        remove(name, pruned)
+        remove(layout.PRUNED, root.state)
 
 
 def _trim(root: Root, verdict: Verdict, catalog: Catalog, record: Pruning) -> bool:
@@ -82,17 +99,17 @@ def _trim(root: Root, verdict: Verdict, catalog: Catalog, record: Pruning) -> bo
     """
     sets = catalog[verdict.period].sets
     going = {name for increment in verdict.chain.increments for name in sets[increment].names} if verdict.chain else ()
-    make(layout.TRIMMED, root.state, 0o700)
-    with opened(layout.files_of(verdict.period), root.backups) as files, opened(layout.TRIMMED, root.state) as trimmed:
-        try:
+    try:
+        make(layout.TRIMMED, root.state, 0o700)
+        with opened(layout.files_of(verdict.period), root.backups) as files, opened(layout.TRIMMED, root.state) as fd:
             for name in sorted(set(map(os.fsencode, os.listdir(files))).difference(going)):
-                os.link(name, name, src_dir_fd=files, dst_dir_fd=trimmed, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in NO_LINK:
-                raise
-            remove(layout.TRIMMED, root.state)
-            return False
-        os.fsync(trimmed)
+                os.link(name, name, src_dir_fd=files, dst_dir_fd=fd, follow_symlinks=False)
+            os.fsync(fd)
+    except OSError as error:
+        if error.errno not in NO_LINK:
+            raise
+        remove(layout.TRIMMED, root.state)
+        return False
     _swap(root, verdict.period, record)
     return True
 
