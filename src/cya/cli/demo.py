@@ -82,6 +82,8 @@ class _Demo:
         self.cya("list", "archive")
         say("\n[bold]6. Files come back[/bold]")
         wrong = self.restore(DAYS[4], pictures[DAYS[4]]) + self.restore_with_duplicity(DAYS[-1], pictures[DAYS[-1]])
+        say("\n[bold]7. What need not be kept[/bold]: years on, this is all that happens to the tree")
+        self.cya("prune", "archive", "--keep", "week=2", "--keep", "month=2", now=f"{DAYS[-1]}T12:00:00Z")
         say(
             "\n[bold]Every file came back as it was.[/bold]"
             if not wrong
