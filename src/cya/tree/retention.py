@@ -98,8 +98,10 @@ def retain(
     left = {period: found for period, found in intact.items() if period in kept}
     served = in_use.chain.increments if in_use and in_use.chain else ()
     for period in sorted(left, key=lambda p: (len(p), p)):
-        if len(every[period]) > sum(map(len, left[period])) or len(period) == len(calendar.levels):
-            continue  # where something is damaged nobody knows what is needed; the finest hold whatever there is
+        if len(period) >= len(calendar.levels) or not calendar.has(period):
+            continue  # the finest hold whatever there is
+        if len(every[period]) > sum(map(len, left[period])):
+            continue  # where something is damaged nobody knows what is needed
         spared = {*served, *_younger(left[period], now - policy.min_age)}
         for chain, reason in superseded(left[period], calendar, len(period), now):
             others = {**left, period: tuple(other for other in left[period] if other != chain)}
