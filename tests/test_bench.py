@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from bench import change, life, trees
-from bench.keepers_cya import InTree
 from bench.keepers_linear import Linear, Monthly
 from bench.picture import picture
 from tests.standin import write_increment
@@ -123,18 +122,6 @@ def test_a_few_days_are_kept_in_all_ways_and_restored(tmp_path: Path) -> None:
     assert len(by) == 3 * 2 + 2
     assert "| newest | borg | borg |" in page.read_text()
     assert page.with_name("page-decade.svg").read_text().startswith("<svg")
-
-
-def test_of_the_tree_the_newest_weeks_and_months_stay(tmp_path: Path) -> None:
-    year = tmp_path / "repository/archive/backups/2000/2010/2016"
-    weeks = [f"2016-{month:02}-{day:02}" for month in range(1, 13) for day in (5, 15)] + ["2017-01-01"]
-    for week in weeks:
-        (year / week[:7] / week / "files").mkdir(parents=True)
-        (year / week[:7] / "files").mkdir(exist_ok=True)
-    InTree(tmp_path, tmp_path).prune()
-    left = {path.relative_to(year).as_posix() for path in year.glob("**/files")}
-    months = {f"2016-{month:02}/files" for month in range(2, 13)} | {"2017-01/files"}
-    assert left == months | {"2016-12/2016-12-15/files", "2017-01/2017-01-01/files"}
 
 
 def test_of_monthly_chains_the_newest_twelve_stay_whole_and_all_fulls(tmp_path: Path) -> None:

@@ -200,6 +200,20 @@ engine.backup(BackupJob(Path({str(source)!r}), Path({str(target)!r}), {T1}, Encr
     assert not (source / ".dupext").exists()
 
 
+@pytest.mark.parametrize("begun", [b"", b"cya d"])
+def test_killed_at_its_first_file_it_is_removed_and_what_is_beside_is_not(
+    source: Path, backup: Backup, begun: bytes
+) -> None:
+    (source / ".dupext").mkdir(mode=0o700)
+    (source / ".dupext/format.txt").write_bytes(begun)
+    (source / ".dupext/acl.txt").write_bytes(b"somebody else's")
+    with pytest.raises(EngineError, match="was not made by this cya"):
+        backup(metadata=True)
+    (source / ".dupext/acl.txt").unlink()
+    backup(metadata=True)
+    assert not (source / ".dupext").exists()
+
+
 def test_without_metadata_nothing_is_put_there(source: Path, backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError

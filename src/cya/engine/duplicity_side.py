@@ -154,7 +154,11 @@ def is_ours_in(place: int) -> bool:
     except OSError:
         return False
     try:
-        return stat.S_ISREG(os.fstat(fd).st_mode) and os.read(fd, len(_MARK)) == _MARK
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False
+        begun = os.read(fd, len(_MARK))
+        # It is written first: one that a run was killed at has nothing beside it.
+        return begun == _MARK or (_MARK.startswith(begun) and os.listdir(place) == ["format.txt"])
     except OSError:
         return False
     finally:
@@ -291,10 +295,12 @@ def _write(place: int, files: Mapping[bytes, Path | bytes], known: Path) -> None
     except (OSError, ValueError):
         before = {}
     now: dict[str, tuple[str, int]] = {}
-    directories = sorted({above for name in files if (above := os.path.dirname(name))})
-    for directory in directories:
-        os.mkdir(directory, 0o700, dir_fd=place)
+    directories: list[bytes] = []
     for path, content in files.items():
+        above = os.path.dirname(path)
+        if above and above not in directories:  # not before format.txt, which says whose all this is
+            os.mkdir(above, 0o700, dir_fd=place)
+            directories.append(above)
         name = os.fsdecode(os.path.basename(path))
         with open(os.open(path, _NEW, 0o600, dir_fd=place), "w+b") as file:
             if isinstance(content, bytes):
