@@ -1,4 +1,4 @@
-"""Backups in cya's tree: made by ``cya backup``, pruned as `cya prune` does."""
+"""Backups in cya's tree: made by ``cya backup``, pruned as ``cya prune`` does."""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ A message names the thing, the reason and the way out; it is shown to people as 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 OK = 0
 DONE_WITH_WARNINGS = 10
 
@@ -101,3 +103,13 @@ class IntegrityError(CyaError):
 
 class BatchRefused(IntegrityError):
     """The archive refused an upload; it lies in quarantine with the reason."""
+
+
+def gravest(codes: Collection[int]) -> int:
+    """Return the exit code for what happened to several roots: the gravest of theirs.
+
+    >>> gravest({12, 1})
+    1
+    """
+    order = (IntegrityError.exit_code, CyaError.exit_code, UsageError.exit_code, Locked.exit_code)
+    return next((code for code in order if code in codes), OK)

@@ -22,11 +22,12 @@ from cya.archive.prune import prune
 from cya.config.root import RootConfig
 from cya.tree import layout
 from tests.archive.conftest import Site, at
-from tests.archive.test_kill_at_every_step import changes_of, copy_root, killed_at
-from tests.archive.test_power_cut import Client, check_sound, disk, short_pauses
+from tests.archive.test_kill_at_every_step import changes_of, killed_at
+from tests.archive.test_lend_killed import root, set_up
+from tests.archive.test_power_cut import Client, check_sound, disk
 from tests.mounts import Cut, JournalledFileSystem, memory
 
-__all__ = ["disk", "short_pauses"]
+__all__ = ["disk", "root"]
 
 DAYS = [f"2012-12-{day:02}" for day in (4, 5, 6, 9, 10, 12, 13, 14, 16, 17)]
 FULL = ("2012-12-12", "2012-12-13", "2012-12-14")
@@ -63,18 +64,6 @@ def templates() -> Iterator[dict[str, Path]]:
             if name == "collect":
                 site.upload(LATER)
         yield roots
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    with memory() as place:
-        yield place / "web1"
-
-
-def set_up(template: Path, root: Path) -> None:
-    if root.exists():
-        shutil.rmtree(root)
-    copy_root(template, root)
 
 
 def check_whole(root: Path, *days: str, window: bool = False) -> None:

@@ -45,6 +45,12 @@ def picture(top: Path) -> Picture:
     return seen
 
 
+def differing(was: Picture, restored: Path) -> list[str]:
+    """The paths in which a restored tree is not as it was."""
+    now = picture(restored)
+    return sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
+
+
 class Host:
     """A source, a local archive, a config, and the programs."""
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from cya import catalog, clock
 from tests.e2e import days
-from tests.e2e.conftest import Host, Picture, picture
+from tests.e2e.conftest import Host, Picture, differing, picture
 
 FIRST = datetime(2019, 12, 20, 2, tzinfo=UTC)
 DAYS = 40
@@ -41,8 +40,3 @@ def test_every_day_is_restored_by_stock_duplicity_alone_from_every_directory_tha
         odd = differing(was[increment.end], restored)
         assert not odd, f"{directory.period} at {clock.iso(increment.end)}: {odd[:5]}"
         shutil.rmtree(restored)
-
-
-def differing(was: Picture, restored: Path) -> list[str]:
-    now = picture(restored)
-    return sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))

@@ -15,8 +15,7 @@ import pytest
 from cya import catalog, clock
 from cya.tree.chain import chains
 from tests.e2e import days
-from tests.e2e.conftest import Host, Picture, picture
-from tests.e2e.test_forty_days import differing
+from tests.e2e.conftest import Host, Picture, differing, picture
 
 FIRST = datetime(2003, 2, 3, 2, tzinfo=UTC)
 BURSTS = {"native": 24, "duplicity": 8}

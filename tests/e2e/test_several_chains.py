@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from cya import catalog, clock
 from tests.e2e import days
-from tests.e2e.conftest import Host, Picture, picture
-from tests.e2e.test_forty_days import differing
+from tests.e2e.conftest import Host, Picture, differing, picture
 
 FIRST = datetime(2020, 1, 6, 2, tzinfo=UTC)
 FULL = (2, 9, 10)

@@ -27,7 +27,7 @@ def holds(root: Root, catalog: Catalog, decided: Retention, now: int) -> Iterato
     """
     yield from _damage(root, catalog, decided)
     yield from _silence(root, decided, now)
-    alarms = log.tail(root, "alarm", now - _RECENT)
+    alarms = log.tail(root, now - _RECENT, "alarm")
     if alarms:
         yield f"an alarm of the last {_RECENT // _DAY} days: {alarms[-1]}"
 

@@ -43,7 +43,7 @@ def taken(root: Root, increment: Increment, digests: Mapping[str, str]) -> bool:
     An entry of the increment itself was written by a run that was stopped; one of which nothing lies anywhere says
     nothing. Trees of the 2012 cya have no entries until they are checked.
     """
-    last = f".{entry_name(increment).rpartition('.to.')[2].removeprefix('full.')}"
+    last = f".{names.time_to_name(increment.end).decode()}.sha256"
     with made_below((layout.LEDGER,), root.state, 0o700) as ledger:
         entries = [name for name in os.listdir(ledger) if name.endswith(last)]
         if entries == [entry_name(increment)]:

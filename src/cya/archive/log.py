@@ -47,17 +47,22 @@ def shown(increment: Increment) -> str:
 
 def sizes(root: Root, since: int) -> list[int]:
     """Return the sizes in bytes of the increments that were committed from ``since`` on; fulls are not among them."""
-    found = (_SIZE.search(line) for line in tail(root, "commit", since) if " commit inc " in line)
+    found = (_SIZE.search(line) for line in tail(root, since, "commit") if " commit inc " in line)
     return [int(match[1]) for match in found if match]
 
 
-def tail(root: Root, event: str, since: int) -> list[str]:
-    """Return the lines of an event from ``since`` (seconds since the epoch) on.
+def tail(root: Root, since: int, *events: str) -> list[str]:
+    """Return the lines of some events from ``since`` (seconds since the epoch) on.
 
     Of a longer log the last 16 MiB are read: more than a client can have filled in weeks.
     """
     first = clock.iso(since)
-    return [line for line in _last_lines(root, first) if line >= first and line.split(" ")[1:2] == [event]]
+    return [line for line in _last_lines(root, first) if line >= first and event_of(line) in events]
+
+
+def event_of(line: str) -> str:
+    """Return the event that a line is of."""
+    return line.split(" ", 2)[1] if " " in line else ""
 
 
 def _last_lines(root: Root, first: str) -> list[str]:

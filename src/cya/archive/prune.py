@@ -98,7 +98,7 @@ def prune_open(root: Root, now: int, keep: Mapping[str, int] | None = None, *, f
     """Prune a root that is open and locked. ``now``: seconds since the epoch."""
     done, catalog = _planned(root, now, keep)
     done.expired = quarantine.expire(root, now)
-    if not done.decided.going:
+    if catalog is None or not done.decided.going:
         return done
     for reason in done.held:
         log.note(root, now, "hold", reason)
@@ -110,11 +110,12 @@ def prune_open(root: Root, now: int, keep: Mapping[str, int] | None = None, *, f
     return done
 
 
-def _planned(root: Root, now: int, keep: Mapping[str, int] | None) -> tuple[Pruned, Catalog]:
+def _planned(root: Root, now: int, keep: Mapping[str, int] | None) -> tuple[Pruned, Catalog | None]:
+    """Return what would be done, and the tree; without a policy that is not even read."""
     policy = policy_of(root, keep)
-    catalog = root.catalog()
     if not policy.keep:
-        return Pruned(root.path), catalog
+        return Pruned(root.path), None
+    catalog = root.catalog()
     whole = sound(root, catalog)
     served = records.find(root, layout.SERVED, Served)
     try:

@@ -31,8 +31,6 @@ def carry_out(root: Root, decided: Retention, catalog: Catalog, now: int) -> Non
     :param now: seconds since the epoch, for the log.
     """
     going = decided.going
-    if not going:
-        return
     gone = {increment for verdict in going for increment in _increments(verdict, catalog)}
     record = Pruning(tuple((i.start, i.end) for i in sorted(gone, key=lambda i: i.end)))
     with _suppress_full():  # then there is no room to write down what is to make room

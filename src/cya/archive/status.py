@@ -13,7 +13,7 @@ from cya.archive import lent, log, records
 from cya.archive.clients import REMOVED
 from cya.archive.quarantine import REASON, slots_of
 from cya.archive.records import Deferral, Loan
-from cya.archive.root import Root, read_root, told
+from cya.archive.root import read_root, told
 from cya.archive.state import State, derive
 from cya.config import root as root_config
 from cya.errors import CyaError
@@ -83,7 +83,7 @@ def _look(it: Status, now: int, max_age: timedelta) -> None:
         waited = records.find(root, layout.DEFERRED, Deferral)
         it.loans = lent.known(root)
         it.deferred = waited.runs if waited else 0
-        it.alarms = log.tail(root, "alarm", now - _RECENT) + _held(root, now - _RECENT)
+        it.alarms = _alarms(log.tail(root, now - _RECENT, "alarm", "hold", "prune"))
         space = os.fstatvfs(root.backups)
     it.free_bytes = space.f_bavail * space.f_frsize
     it.free_inodes = space.f_favail if space.f_files else None
@@ -109,10 +109,11 @@ _RECENT = 7 * 86400
 """For so many seconds an alarm is shown."""
 
 
-def _held(root: Root, since: int) -> list[str]:
-    """Return the newest reason why nothing was pruned, if nothing has been pruned since then."""
-    holds, prunes = log.tail(root, "hold", since), log.tail(root, "prune", since)
-    return holds[-1:] if holds and (not prunes or prunes[-1] < holds[-1]) else []
+def _alarms(lines: list[str]) -> list[str]:
+    """Return the alarms, and the newest reason why nothing was pruned, if nothing has been pruned since then."""
+    pruning = [line for line in lines if log.event_of(line) != "alarm"]
+    held = [line for line in pruning[-1:] if log.event_of(line) == "hold"]
+    return [line for line in lines if log.event_of(line) == "alarm"] + held
 
 
 def _quarantines(intake: int) -> tuple[int, tuple[str, str] | None]:

@@ -15,7 +15,7 @@ from cya.archive.check.outcome import consequences
 from cya.archive.check.run import Result
 from cya.cli import options, output
 from cya.cli.collect import roots_of
-from cya.errors import OK, IntegrityError, UsageError
+from cya.errors import IntegrityError, UsageError, gravest
 from cya.tree import layout
 
 EXIT = options.exit_status(
@@ -76,7 +76,7 @@ def exit_code(done: list[Result]) -> int:
     """Return the gravest of what happened: damage, a failure, a lock."""
     codes = {each.error.exit_code for each in done if each.error is not None}
     codes |= {IntegrityError.exit_code for each in done if each.damaged}
-    return next((code for code in (IntegrityError.exit_code, 1, 2, 12) if code in codes), OK)
+    return gravest(codes)
 
 
 def _complain(each: Result) -> None:

@@ -14,7 +14,7 @@ from cya.archive import collect as archive
 from cya.archive.collect import Collected
 from cya.cli import options, output, pruned
 from cya.config import archive as archive_config
-from cya.errors import OK, BatchRefused, UsageError
+from cya.errors import BatchRefused, UsageError, gravest
 from cya.tree import layout
 
 EXIT = options.exit_status(
@@ -68,7 +68,7 @@ def exit_code(done: list[Collected]) -> int:
     """Return the gravest of what happened: a refusal, a failure, a lock."""
     codes = {each.error.exit_code for each in done if each.error is not None}
     codes |= {BatchRefused.exit_code for each in done if each.refused}
-    return next((code for code in (BatchRefused.exit_code, 1, 2, 12) if code in codes), OK)
+    return gravest(codes)
 
 
 def _facts(each: Collected) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +13,7 @@ from cya import catalog, clock
 from cya.archive import settings
 from cya.archive.levels import levels_of
 from cya.catalog import Backup, Catalog
-from cya.cli import list_calendar, list_tree, options, output
+from cya.cli import options, output
 from cya.cli.list_remote import list_remote
 from cya.client.places import local_archive
 from cya.config import client as client_config
@@ -71,12 +70,16 @@ def list_backups(
     if tree and not found.is_tree:
         raise UsageError(f"{place}: --tree is for an archive root, and this is one directory of it, or another one")
     levels = settings.calendar_of(place) if found.is_tree else Calendar()
-    shown: ModuleType | None = list_tree if tree else list_calendar if calendar else None
+    if tree:
+        from cya.cli.list_tree import facts, show
+    elif calendar:
+        from cya.cli.list_calendar import facts, show
+    else:
+        facts, show = _all_facts, _show
     if json:
-        listed = shown.facts(found, levels) if shown else [_facts(found, each, levels) for each in found.backups]
-        output.print_json(listed)
+        output.print_json(facts(found, levels))
     elif found.backups:
-        (shown.show if shown else show)(found, levels)
+        show(found, levels)
     else:
         print(f"{place}: no backups yet")
     return OK
@@ -92,14 +95,14 @@ def _place(root: Path | None, config: Path | None) -> Path | ClientConfig:
     return loaded if here is None else here
 
 
-def show(found: Catalog, calendar: Calendar) -> None:
+def _show(found: Catalog, levels: Calendar) -> None:
     """Print the table of backups. Times are never cut: they are what ``--time`` takes."""
     wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= _WIDE
     titles = ["time", "kind", "chain", "size", "files", *(["levels"] if wide else []), "directory"]
     rows = []
     for backup in found.backups:
         length = str(len(backup.chain)) if backup.chain else "damaged"
-        levels = [" ".join(levels_of(backup, calendar))] if wide else []
+        held = [" ".join(levels_of(backup, levels))] if wide else []
         row = [
             clock.local(backup.increment.end),
             _kind(backup.increment),
@@ -107,7 +110,7 @@ def show(found: Catalog, calendar: Calendar) -> None:
             output.size(backup.bytes),
             str(backup.files),
         ]
-        rows.append([*row, *levels, _path(found, backup)])
+        rows.append([*row, *held, _path(found, backup)])
     output.print_table(titles, rows, right={"chain", "size", "files"})
 
 
@@ -117,6 +120,10 @@ def _kind(increment: Increment) -> str:
 
 def _path(found: Catalog, backup: Backup) -> str:
     return layout.directory(backup.directories[0].period) or printable(str(found.source))
+
+
+def _all_facts(found: Catalog, levels: Calendar) -> list[dict[str, Any]]:
+    return [_facts(found, backup, levels) for backup in found.backups]
 
 
 def _facts(found: Catalog, backup: Backup, calendar: Calendar) -> dict[str, Any]:

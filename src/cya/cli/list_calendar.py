@@ -50,7 +50,7 @@ def days(found: Catalog, zone: tzinfo) -> dict[date, Day]:
     return dict(sorted(seen.items()))
 
 
-def facts(found: Catalog, tree: Calendar) -> list[dict[str, Any]]:
+def facts(found: Catalog, levels: Calendar) -> list[dict[str, Any]]:
     """Return the days for programs."""
     return [
         {
@@ -58,15 +58,15 @@ def facts(found: Catalog, tree: Calendar) -> list[dict[str, Any]]:
             "backups": [clock.iso(end) for end in each.whole],
             "damaged": [clock.iso(end) for end in each.damaged],
         }
-        for day, each in days(found, tree.zone).items()
+        for day, each in days(found, levels.zone).items()
     ]
 
 
-def show(found: Catalog, tree: Calendar) -> None:
+def show(found: Catalog, levels: Calendar) -> None:
     """Print the months in which something was backed up; what lies between them in a line."""
     console = Console(highlight=False, soft_wrap=True)
     across = max(1, min(_MOST, (_columns() + len(_GAP)) // (_WIDTH + len(_GAP))))
-    for line in lines(days(found, tree.zone), tree, across):
+    for line in lines(days(found, levels.zone), levels, across):
         console.print(line)
 
 

@@ -12,10 +12,10 @@ from cya.tree import layout
 from cya.tree.levels import Calendar
 
 
-def show(found: Catalog, calendar: Calendar) -> None:
+def show(found: Catalog, levels: Calendar) -> None:
     """Print a line for each directory, below the one that it lies in."""
     measured = sizes(found.directories)
-    rows = [_row(directory, measured, calendar) for directory in _in_order(found)]
+    rows = [_row(directory, measured, levels) for directory in _in_order(found)]
     output.print_table(
         ("directory", "level", "backups", "chains", "size", "own", "shared"),
         rows,
@@ -26,13 +26,13 @@ def show(found: Catalog, calendar: Calendar) -> None:
     print("size: what is in it; own: what comes free when it is deleted, with all in it; shared: what others hold, too")
 
 
-def facts(found: Catalog, calendar: Calendar) -> list[dict[str, Any]]:
+def facts(found: Catalog, levels: Calendar) -> list[dict[str, Any]]:
     """Return the same for programs; sizes in bytes."""
     measured = sizes(found.directories)
     return [
         {
             "directory": layout.directory(directory.period),
-            "level": level_of(directory.period, calendar),
+            "level": level_of(directory.period, levels),
             "backups": _backups(directory),
             "chains": _chains(directory),
             "bytes": measured.all[directory.period],

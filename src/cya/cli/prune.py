@@ -13,7 +13,7 @@ from cya.archive import prune as archive
 from cya.archive.prune import Pruned
 from cya.cli import options, output, pruned
 from cya.cli.collect import roots_of
-from cya.errors import OK, IntegrityError, UsageError
+from cya.errors import IntegrityError, UsageError, gravest
 from cya.tree.levels import check_levels
 
 EXIT = options.exit_status(
@@ -90,7 +90,7 @@ def exit_code(done: list[Pruned]) -> int:
     """Return the gravest of what happened: a reason to wait, a failure, a lock."""
     codes = {each.error.exit_code for each in done if each.error is not None}
     codes |= {IntegrityError.exit_code for each in done if each.held and not each.deleted}
-    return next((code for code in (IntegrityError.exit_code, 1, 2, 12) if code in codes), OK)
+    return gravest(codes)
 
 
 def _complain(done: list[Pruned]) -> None:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cya import clock
 from cya.archive.settings import calendar as calendar_of
-from cya.cli import options, output, simulate_plot, simulate_svg
+from cya.cli import options, output, simulate_svg, simulated
 from cya.cli.prune import keep_of
 from cya.config import root as root_config
 from cya.config.root import RootConfig
 from cya.errors import OK, UsageError
 from cya.tree import forecast
 from cya.tree.estimate import DAY, Data
-from cya.tree.forecast import Band, Moment
 from cya.tree.levels import Calendar
 from cya.tree.retention import Policy
 
@@ -74,13 +71,14 @@ def simulate(
     count = _count(years, step, start)
     data = _data(size, change, hot, growth)
     seen = list(forecast.moments(tree, policy, int(start.timestamp()), step, count, data))
+    title = simulated.title(policy, every, years)
     if svg is not None:
-        svg.write_text(simulate_svg.drawn(_title(policy, every, years), _ages(seen[-1]), _yearly(seen, data)))
+        svg.write_text(simulate_svg.drawn(title, simulated.ages(seen[-1]), simulated.yearly(seen, data)))
     if json:
-        output.print_json(_facts(seen, count, policy, data))
+        output.print_json(simulated.facts(seen, count, policy, data))
     else:
-        print(f"{_title(policy, every, years)}: {count:,} backups made, {len(seen[-1].ends):,} left\n")
-        _tell(seen, data)
+        print(f"{title}: {count:,} backups made, {len(seen[-1].ends):,} left\n")
+        simulated.tell(seen, data)
     return OK
 
 
@@ -140,84 +138,3 @@ def _share(option: str, text: str) -> float:
     if found is None or float(found[1]) > 100:
         raise UsageError(f"{option} {text!r}: expected a share of 0% to 100%, such as 1.5%")
     return float(found[1]) / 100
-
-
-def _title(policy: Policy, every: str, years: int) -> str:
-    kept = ", ".join(f"{level} {number}" for level, number in policy.keep.items()) or "everything"
-    return f"keep {kept}; every {every} for {years} years"
-
-
-def _tell(seen: Sequence[Moment], data: Data | None) -> None:
-    rows = [
-        [_age(band), f"{band.points}", _time(band.typical), _time(band.greatest), _time(band.worst)]
-        for band in forecast.bands(seen)
-    ]
-    titles = ("age", "backups", "apart", "at most", "within a year")
-    output.print_table(titles, rows, right=set(titles[1:]))
-    print()
-    for line in simulate_plot.timeline(_ages(seen[-1])):
-        print(line)
-    longest = max(max(moment.lengths) for moment in seen)
-    last = seen[-1]
-    print(f"\nchains: the newest {last.lengths[-1]}, the longest {max(last.lengths)}, ever {longest} increments")
-    print(f"directories: {last.directories}, at most {max(moment.directories for moment in seen)}")
-    if data is not None:
-        most = max(moment.bytes for moment in seen)
-        print(f"room: about {output.size(last.bytes)}, at most {output.size(most)}\n")
-        for line in simulate_plot.growth(_yearly(seen, data)):
-            print(line)
-
-
-def _facts(seen: Sequence[Moment], count: int, policy: Policy, data: Data | None) -> dict[str, Any]:
-    last = seen[-1]
-    return {
-        "keep": dict(policy.keep),
-        "made": count,
-        "left": [clock.iso(end) for end in last.ends],
-        "ages": [
-            {
-                "days": [band.least, band.most],
-                "backups": band.points,
-                "apart": band.typical,
-                "apart_at_most": band.greatest,
-                "apart_within_a_year": band.worst,
-            }
-            for band in forecast.bands(seen)
-        ],
-        "chain_newest": last.lengths[-1],
-        "chain_longest": max(last.lengths),
-        "chain_longest_ever": max(max(moment.lengths) for moment in seen),
-        "directories": last.directories,
-        "bytes": round(last.bytes) if data else None,
-        "bytes_at_most": round(max(moment.bytes for moment in seen)) if data else None,
-        "bytes_by_year": [round(size) for size in _yearly(seen, data)],
-    }
-
-
-def _ages(moment: Moment) -> list[float]:
-    return [(moment.time - end) / DAY for end in moment.ends]
-
-
-def _yearly(seen: Sequence[Moment], data: Data | None) -> list[float]:
-    """Return the bytes at the end of each year."""
-    if data is None:
-        return []
-    years: dict[int, float] = {}
-    for moment in seen:
-        years[int((moment.time - seen[0].time) / (365 * DAY))] = moment.bytes
-    return list(years.values())
-
-
-def _age(band: Band) -> str:
-    return f"{_days(band.least)} to {_days(band.most)}" if band.most < 10**6 else f"over {_days(band.least)}"
-
-
-def _days(days: int) -> str:
-    names = {0: "now", 7: "a week", 31: "a month", 92: "3 months", 365: "a year"}
-    return names.get(days) or f"{days // 365} years"
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    return f"{seconds / DAY:.1f} days" if seconds >= DAY else f"{seconds / 3600:.1f} hours"

@@ -83,10 +83,8 @@ def retain(
     """
     if unknown := [level for level in policy.keep if level not in calendar.levels]:
         raise ValueError(f"there is no level {unknown[0]!r} in this tree; it has {', '.join(calendar.levels)}")
-    whole = {period: frozenset(found) for period, found in tree.items()}
-    every = {period: whole.get(period, frozenset()).union((known or {}).get(period, ())) for period in whole}
-    every |= {period: frozenset(found) for period, found in (known or {}).items() if period not in whole}
-    intact = {period: chains(whole.get(period, ())).chains for period in every if every[period]}
+    every = {p: frozenset(tree.get(p, ())).union((known or {}).get(p, ())) for p in {*tree, *(known or {})}}
+    intact = {period: chains(tree.get(period, ())).chains for period in every if every[period]}
     path = frozenset(upwards(calendar.leaf(now))).union(upwards(in_use.leaf) if in_use else ())
 
     kept, doomed = _by_policy(intact, calendar, policy, now, path)
