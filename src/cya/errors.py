@@ -12,6 +12,9 @@
     │   └── NotInBackup           1   a path that the backup does not hold
     ├── RestoreError              1   nothing that can be restored, or no place to restore to
     ├── ArchiveError              1   the archive's directory is missing, not writable, full or malformed
+    ├── SnapshotError             1   no snapshot of the source could be taken, or one became full
+    ├── HookFailed                1   a command of the administrator's failed, or took too long
+    ├── DumpFailed                1   a database could not be dumped
     ├── Interrupted               1   Ctrl-C or SIGTERM
     ├── NothingToDo              11   the archive does not want an upload now
     ├── Locked                   12   another run holds the lock
@@ -77,6 +80,18 @@ class RestoreError(CyaError):
 
 class ArchiveError(CyaError):
     """The archive's directory is missing, not writable, full or malformed."""
+
+
+class SnapshotError(CyaError):
+    """No snapshot of the source could be taken, or one became full while it was read."""
+
+
+class HookFailed(CyaError):
+    """A command of the administrator's failed, or took too long."""
+
+
+class DumpFailed(CyaError):
+    """A database could not be dumped."""
 
 
 class Interrupted(CyaError):

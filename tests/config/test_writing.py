@@ -54,6 +54,9 @@ def test_a_plain_key_comes_before_tables_and_what_is_not_set_is_a_comment() -> N
 def every_key(kind: type[msgspec.Struct]) -> list[str]:
     names = []
     for declared in keys(kind):
+        if declared.tables:
+            names.append(f"[{declared.name}.NAME]")
+            continue
         names.append(f"[{declared.name}]" if declared.table else f"{declared.name} = ")
         names.extend(every_key(declared.table) if declared.table else ())
     return names

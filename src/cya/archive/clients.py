@@ -33,9 +33,6 @@ from cya.tree import layout
 RESERVE, RESERVE_INODES = 1024, 10_000
 """What new clients leave free, in MiB and inodes: one that fills the disk must not stop the archive's own work."""
 
-REMOVED = "removed"
-"""In ``state/``: the client was removed, at the time that stands in it. The backups are kept."""
-
 
 @dataclass(frozen=True)
 class Added:
@@ -112,7 +109,7 @@ def remove_client(name: str, config: ArchiveConfig, now: datetime, *, delete_bac
         kept = None
         if (root / layout.BACKUPS).is_dir():
             ours = root_config.load(root).user == name
-            if not ours and not (root / layout.STATE / REMOVED).exists():
+            if not ours and not (root / layout.STATE / layout.REMOVED).exists():
                 raise ArchiveError(
                     f"{root}: is no client's root (user in its cya.toml is not {name}); it is left alone"
                 )
@@ -133,7 +130,7 @@ def _let_go(root: Path, user: pwd.struct_passwd | None, now: datetime, *, delete
     with open_root(root) as opened_root:
         if not delete_backups and any(files for _, _, files in os.walk(root / layout.BACKUPS)):
             text = root_config.dump(msgspec.structs.replace(opened_root.config, user=None))
-            write_file(REMOVED, f"{clock.iso(now)}\n".encode(), dir_fd=opened_root.state)
+            write_file(layout.REMOVED, f"{clock.iso(now)}\n".encode(), dir_fd=opened_root.state)
             write_file(root_config.FILE, text, dir_fd=opened_root.top, mode=0o644)
             _give_next(opened_root.incoming, 0, 0)
             for loan in lent.known(opened_root):
@@ -192,7 +189,7 @@ def _check_free(name: str, root: Path) -> None:
     config = root_config.load(root)
     if config.handover != "marker":
         raise ArchiveError(f"{root}: is an archive of 2012 (handover in its cya.toml); add-client cannot take it over")
-    if config.user != name and not (config.user is None and (root / layout.STATE / REMOVED).exists()):
+    if config.user != name and not (config.user is None and (root / layout.STATE / layout.REMOVED).exists()):
         whose = f"the client of the user {config.user}" if config.user else "whoever runs the archive"
         raise ArchiveError(f"{root}: is a root of {whose}; to hand it over, set user in its cya.toml to {name!r}")
 
@@ -216,7 +213,7 @@ def _repair(root: Path, user: pwd.struct_passwd) -> None:
                 found = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 if stat.S_ISREG(found.st_mode) and (found.st_uid, found.st_gid) != (0, user.pw_gid):
                     os.chown(name, 0, user.pw_gid, dir_fd=fd, follow_symlinks=False)
-        remove(REMOVED, it.state)
+        remove(layout.REMOVED, it.state)
 
 
 def _give_next(incoming: int, uid: int, gid: int) -> None:

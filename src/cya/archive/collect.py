@@ -12,12 +12,13 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from cya.archive import index, log, pruning, quarantine
+from cya.archive import hooks, index, log, pruning, quarantine
 from cya.archive.accept import accept
 from cya.archive.adopt import adopt, is_2012
 from cya.archive.carry_out import carry_out, tidy
 from cya.archive.directories import remove
 from cya.archive.freshen import clear_withdrawn, freshen
+from cya.archive.hooks import Hooks
 from cya.archive.init import make_directories
 from cya.archive.prune import Pruned, prune_open
 from cya.archive.return_loan import settle
@@ -60,14 +61,20 @@ class Collected:
     error: CyaError | None = None
 
 
-def collect_all(roots: list[Path], now: datetime) -> list[Collected]:
-    """Collect several roots side by side; an error of one does not keep the others from being collected."""
-    return side_by_side(partial(_one, now), roots, _lost)
+def collect_all(roots: list[Path], now: datetime, chosen: Hooks | None = None) -> list[Collected]:
+    """Collect several roots side by side; an error of one does not keep the others from being collected.
+
+    :param chosen: commands that are run for each root when it has been collected.
+    """
+    return side_by_side(partial(_one, now, chosen), roots, _lost)
 
 
-def _one(now: datetime, path: Path) -> Collected:
+def _one(now: datetime, chosen: Hooks | None, path: Path) -> Collected:
     try:
-        return collect(path, now)
+        done = collect(path, now)
+        if chosen is not None:
+            done.alarms += hooks.run(chosen, done, int(now.timestamp()))
+        return done
     except CyaError as error:
         return Collected(path, error=error)
     except Exception as error:  # one root, whatever is wrong with it or with us, must not stop the others

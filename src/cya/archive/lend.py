@@ -18,7 +18,6 @@ import msgspec
 from cya import clock
 from cya.archive import lent, log
 from cya.archive.adopt import is_2012
-from cya.archive.clients import REMOVED
 from cya.archive.directories import exists, make, opened, remove
 from cya.archive.lendable import Source, let_read, newest, sources
 from cya.archive.link import link_or_copy
@@ -64,7 +63,7 @@ def lend(path: Path, time: datetime, duration: timedelta, now: datetime) -> Lent
             raise ArchiveError(f"{path}: is an archive of the 2012 cya; take it over first: cya collect {path}")
         with open_root(path) as root:
             settle(root, moment)
-            if exists(REMOVED, root.state):
+            if exists(layout.REMOVED, root.state):
                 raise ArchiveError(f"{root.path}: its client is removed; restore here: cya restore DEST --from ROOT")
             catalog = root.catalog()
             chain = newest(root, catalog, time)

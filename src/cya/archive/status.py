@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cya import catalog, clock
 from cya.archive import lent, log, records
-from cya.archive.clients import REMOVED
 from cya.archive.quarantine import REASON, slots_of
 from cya.archive.records import Deferral, Loan
 from cya.archive.root import read_root, told
@@ -76,6 +75,44 @@ def status(path: Path, now: datetime, max_age: timedelta) -> Status:
     return it
 
 
+@dataclass(frozen=True)
+class Late:
+    """That a client's last backup is too old.
+
+    :ivar since: its time in seconds since the epoch; without a backup, when the client was added.
+    """
+
+    since: int
+    reason: str
+
+
+def overdue_since(path: Path, now: int, max_age: timedelta) -> Late | None:
+    """Return whether a client is overdue; of one with a young backup only the log is read.
+
+    :raises ArchiveError: when the root cannot be read.
+    """
+    with read_root(path) as root:
+        if log.tail(root, now - int(max_age.total_seconds()), "commit") or _is_removed(path):
+            return None
+    return _late(path.resolve(), _last(path), now, max_age)
+
+
+def _is_removed(root: Path) -> bool:
+    return (root / layout.STATE / layout.REMOVED).exists()
+
+
+def _last(root: Path) -> int | None:
+    return max((each.increment.end for each in catalog.read(root).backups if each.chain is not None), default=None)
+
+
+def _late(root: Path, last: int | None, now: int, max_age: timedelta) -> Late | None:
+    since = last if last is not None else _added(root)
+    if now - since <= max_age.total_seconds():
+        return None
+    what = f"the last backup is of {clock.local(since)}" if last else f"no backup since {clock.local(since)}"
+    return Late(since, f"{root.name}: overdue: {what}, which is {age(now - since)} ago")
+
+
 def _look(it: Status, now: int, max_age: timedelta) -> None:
     with read_root(it.root) as root:
         it.state = derive(root)
@@ -87,17 +124,15 @@ def _look(it: Status, now: int, max_age: timedelta) -> None:
         space = os.fstatvfs(root.backups)
     it.free_bytes = space.f_bavail * space.f_frsize
     it.free_inodes = space.f_favail if space.f_files else None
-    it.removed = (it.root / layout.STATE / REMOVED).exists()
+    it.removed = _is_removed(it.root)
     it.bytes = _size(it.root / layout.BACKUPS)
     found = catalog.read(it.root).backups
     whole = [backup.increment.end for backup in found if backup.chain is not None]
     it.backups, it.damaged = len(whole), len(found) - len(whole)
     it.last = max(whole, default=None)
-    since = it.last if it.last is not None else _added(it.root)
-    it.age = now - since
-    if it.age > max_age.total_seconds() and not it.removed:
-        what = f"the last backup is of {clock.local(since)}" if it.last else f"no backup since {clock.local(since)}"
-        it.overdue = f"{it.name}: overdue: {what}, which is {age(it.age)} ago"
+    it.age = now - (it.last if it.last is not None else _added(it.root))
+    late = _late(it.root, it.last, now, max_age) if not it.removed else None
+    it.overdue = late.reason if late is not None else None
 
 
 def _added(root: Path) -> int:

@@ -19,6 +19,7 @@ VERBS = {
     "diff": "diff",
     "verify": "verify",
     "drill": "drill",
+    "snapshots": "snapshots",
     "init-archive": "init_archive",
     "add-client": "add_client",
     "remove-client": "remove_client",

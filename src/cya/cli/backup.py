@@ -17,6 +17,7 @@ from cya.cli.progress import bar
 from cya.cli.run import interrupted_means
 from cya.client import backup as client
 from cya.client.engines import engine_of
+from cya.client.hooks import Hooks
 from cya.client.places import own_archive, target_of
 from cya.config import client as client_config
 from cya.config.client import ClientConfig
@@ -27,7 +28,8 @@ EXIT = options.exit_status(
     _0="the backup is made",
     _1="it failed; nothing was committed, the next run starts over",
     _2="wrong usage or config",
-    _10="the backup is made, but some files could not be read (they are named)",
+    _10="the backup is made, but some files could not be read (they are named), a snapshot could not be removed, or a "
+    "command of hooks.on_success failed",
     _11="nothing to do: the archive wants no upload now",
     _12="another run is at work",
     _13="the archive refused the backup",
@@ -47,22 +49,26 @@ def backup(
     settings = client_config.load(config)
     engine, target = engine_of(settings), target_of(settings)
     root = None if dry_run else own_archive(settings)
-    with interrupted_means("nothing was committed, and the next run starts over"):
+    hooks = Hooks(settings, enabled=not dry_run)
+    with hooks.told(), interrupted_means("nothing was committed, and the next run starts over"):
         if root is not None:
             client.drop_debris(settings, engine, target)
             collected(root, moment)
         with bar("backup", shown=not json) as watch:
-            done = client.backup(settings, engine, target, moment, full=full, dry_run=dry_run, watch=watch)
+            done = client.backup(settings, engine, target, moment, full=full, dry_run=dry_run, watch=watch, hooks=hooks)
         committed = root is not None and collected(root, max(moment, options.moment(now)))
     if json:
-        output.print_json(_facts(settings, done, committed=committed))
+        output.print_json(_facts(settings, done, hooks.warnings, committed=committed))
     elif stats:
         print(statistics.text(done.report.statistics))
     elif sys.stdout.isatty():
         _tell(settings, done, dry_run)
     for lost in done.report.lost:
         print(f"cya: not backed up: {printable(lost.path)}: {lost.reason}", file=sys.stderr)
-    return DONE_WITH_WARNINGS if done.report.lost else OK
+    warnings = (*done.warnings, *hooks.warnings)
+    for warning in warnings:
+        print(f"cya: {warning}", file=sys.stderr)
+    return DONE_WITH_WARNINGS if done.report.lost or warnings else OK
 
 
 def collected(root: Path, now: datetime) -> bool:
@@ -75,7 +81,7 @@ def collected(root: Path, now: datetime) -> bool:
     return bool(done.committed)
 
 
-def _facts(settings: ClientConfig, done: client.Done, *, committed: bool) -> dict[str, Any]:
+def _facts(settings: ClientConfig, done: client.Done, warnings: list[str], *, committed: bool) -> dict[str, Any]:
     report = done.report
     return {
         "source": str(settings.source),
@@ -87,6 +93,8 @@ def _facts(settings: ClientConfig, done: client.Done, *, committed: bool) -> dic
         "bytes": done.bytes,
         "files": len(done.names),
         "statistics": report.statistics,
+        "snapshots": list(done.snapshots),
+        "warnings": [*done.warnings, *warnings],
         "lost": msgspec.to_builtins(report.lost),
     }
 

@@ -11,6 +11,7 @@ import typer
 
 from cya import clock
 from cya.archive import collect as archive
+from cya.archive import hooks
 from cya.archive.collect import Collected
 from cya.cli import options, output, pruned
 from cya.config import archive as archive_config
@@ -36,7 +37,8 @@ def collect(
 ) -> int:
     """Commit finished uploads and serve the next, all roots side by side. Run it often, from a timer."""
     chosen = roots_of(roots or [], config)
-    done = archive.collect_all(chosen, options.moment(now))
+    run = hooks.of(archive_config.load(config)) if config is not None else None
+    done = archive.collect_all(chosen, options.moment(now), run)
     if json:
         output.print_json([_facts(each) for each in done])
     elif sys.stdout.isatty():

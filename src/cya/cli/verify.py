@@ -108,7 +108,8 @@ def _tree(settings: ClientConfig | None, against: Path | None) -> Tree:
             raise UsageError("give --config FILE, which names the source; or --against DIR, and --from SOURCE")
         return Tree(against, against.absolute(), Selection(), restored=True)
     chosen = client_settings.selection(settings, excluded(settings))
-    return Tree(against or settings.source, settings.source, chosen, restored=against is not None)
+    restored = against is not None
+    return Tree(against or settings.source, settings.source, chosen, restored, bool(settings.dumps) and not restored)
 
 
 def _tell(difference: Difference) -> None:

@@ -10,29 +10,40 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from cya import clock
+from cya.client import dumps
+from cya.client.hooks import Hooks
 from cya.client.places import excluded, private_cache
 from cya.client.settings import encryption, keeps_system, selection
+from cya.client.snapshots import BUSY, lost_of, shown
 from cya.config.client import ClientConfig
 from cya.durable import lock
-from cya.engine.protocol import BackupJob, Engine, Report, Watcher
+from cya.engine.protocol import BackupJob, Engine, Lost, Progress, Report, Watcher
 from cya.errors import EngineError, NothingToDo
 from cya.format.collection import FileSet, collect
 from cya.metadata.side_files import DIRECTORY
+from cya.snapshot.taken import View
 from cya.transport.protocol import Next
 from cya.transport.served import served as served_names
 
 
 @dataclass(frozen=True)
 class Done:
-    """What the engine reports, and the files that were handed over with their size in bytes (none in a dry run)."""
+    """What the engine reports, and the files that were handed over with their size in bytes (none in a dry run).
+
+    :ivar snapshots: of what snapshots were taken, for people.
+    :ivar warnings: what an administrator should know, although the backup was made.
+    """
 
     report: Report
     names: tuple[bytes, ...] = ()
     bytes: int = 0
+    snapshots: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def backup(
@@ -44,18 +55,25 @@ def backup(
     full: bool = False,
     dry_run: bool = False,
     watch: Watcher | None = None,
+    hooks: Hooks | None = None,
 ) -> Done:
     """Make one increment and hand it over to the archive.
+
+    :param hooks: the commands that are run around it; None: none are.
 
     :raises NothingToDo: when the archive wants no upload now.
     :raises Locked: when another backup with this config is running, or another upload into the archive.
     :raises ArchiveError: when the archive cannot be reached, or what was made cannot be brought there.
     :raises ClockError: when the clock stands before the last backup.
     :raises EngineError: when no backup could be made; what was uploaded of it is removed.
+    :raises SnapshotError: when no snapshot could be taken, or one could not be read to its end.
+    :raises HookFailed: when a command vetoed the backup.
+    :raises DumpFailed: when a database could not be dumped.
     """
+    hooks = hooks or Hooks(config, enabled=False)
     cache = private_cache(config)
     with (
-        lock(str(cache / "backup.lock"), f"{config.source}: another backup with this config is running"),
+        lock(str(cache / "backup.lock"), BUSY.format(config.source)),
         target.held(),
     ):
         served = served_names(target.names())
@@ -70,20 +88,56 @@ def backup(
             volume_size=config.volume_size,
             full=full,
             dry_run=dry_run,
+            virtual=dumps.entries(config, int(now.timestamp())),
             spool=target.spool,
             metadata=config.metadata.keep,
             system=keeps_system(config),
         )
         try:
-            report = engine.backup(job, watch)
+            with hooks.held():
+                report, view = _made_of_view(config, engine, job, now, watch, hooks)
+            snapshots = tuple(f"{each.mount.target}: {each.what}" for each in view.found)
             if dry_run:
                 return Done(report)
             new = _made(target.names(), report)
-            return Done(report, tuple(new.names), target.finish(new.names))
+            hooks.facts |= _facts(report)
+            hooks.run("after")
+            size = target.finish(new.names)
+            return Done(report, tuple(new.names), size, snapshots, tuple(view.warnings))
         except BaseException:
             with suppress(Exception):  # what matters is why the run failed; the next run cleans up, too
                 _start_over(engine, target, served)
             raise
+
+
+def _made_of_view(
+    config: ClientConfig, engine: Engine, job: BackupJob, now: datetime, watch: Watcher | None, hooks: Hooks
+) -> tuple[Report, View]:
+    """Make the increment of the source as it is at this moment; what could not be shown of it is told as lost."""
+    with shown(config, now, dry_run=job.dry_run) as view:
+        if view.path is not None:
+            hooks.release()
+            chosen = replace(job.selection, excluded=(*job.selection.excluded, *view.excluded))
+            job = replace(job, view=view.path, selection=chosen)
+
+        def look(progress: Progress) -> None:
+            view.raise_if_wrong()
+            if watch is not None:
+                watch(progress)
+
+        report = engine.backup(job, look if view.path is not None else watch)
+        view.check()
+    lost = tuple(Lost(str(path), reason) for path, reason in lost_of(view))
+    return replace(report, lost=(*report.lost, *lost)), view
+
+
+def _facts(report: Report) -> dict[str, str]:
+    return {
+        "CYA_KIND": str(report.kind),
+        "CYA_END": clock.iso(report.end),
+        "CYA_LOST": str(len(report.lost)),
+        **({"CYA_START": clock.iso(report.start)} if report.start is not None else {}),
+    }
 
 
 def drop_debris(config: ClientConfig, engine: Engine, target: Next) -> None:
@@ -94,7 +148,7 @@ def drop_debris(config: ClientConfig, engine: Engine, target: Next) -> None:
     :raises Locked: when another backup is running.
     """
     cache = private_cache(config)
-    busy = f"{config.source}: another backup with this config is running"
+    busy = BUSY.format(config.source)
     with suppress(NothingToDo), lock(str(cache / "backup.lock"), busy), target.held():
         _start_over(engine, target, served_names(target.names()))
 

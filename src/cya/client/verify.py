@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cya.client import dumps
 from cya.client.chosen import Chosen
 from cya.client.sample import Sample
 from cya.client.side import side_of
@@ -44,12 +45,14 @@ class Tree(NamedTuple):
     :ivar place: the source, or a tree that was restored.
     :ivar origin: the directory that was backed up, for which the patterns are written.
     :ivar restored: its change times say nothing; those of modification have to do.
+    :ivar dumps: the backup may have dumps of databases, which the source has not: they are passed over.
     """
 
     place: Path
     origin: Path
     selection: Selection
     restored: bool = False
+    dumps: bool = False
 
 
 class Difference(NamedTuple):
@@ -110,7 +113,7 @@ class Verification:
             look_at = look if self._metadata is not None else None
             scan = Scan(root, origin, tree.selection, lines, self._chosen.keys, look_at)
             every = self._noted(in_force(self._source, self._found))
-            records = (each for each in every if self._chosen.covers(each.key) and not is_ours(each.key))
+            records = (each for each in every if self._chosen.covers(each.key) and not self._is_aside(each.key))
             for (pair, differing), answer in answered(root, self._work(Beside(root, records, scan).pairs())):
                 difference = self._judged(pair, differing, answer)
                 if difference is not None:
@@ -123,6 +126,9 @@ class Verification:
         finally:
             os.close(root)
 
+    def _is_aside(self, key: bytes) -> bool:
+        return is_ours(key) or (self._tree.dumps and dumps.is_dump(key))
+
     def _noted(self, records: Iterator[Recorded]) -> Iterator[Recorded]:
         for record in records:
             if self._metadata is not None:
@@ -131,7 +137,7 @@ class Verification:
 
     def _work(self, pairs: Iterator[Pair]) -> Iterator[tuple[tuple[Pair, tuple[str, ...]], Asked | None]]:
         for pair in pairs:
-            if is_ours(pair.key) or (pair.unread is None and not self._chosen.covers(pair.key)):
+            if self._is_aside(pair.key) or (pair.unread is None and not self._chosen.covers(pair.key)):
                 continue
             record, found = pair.record, pair.found
             if found is not None and self._metadata is not None and pair.unread is None:

@@ -13,6 +13,7 @@ import msgspec
 
 from cya import clock
 from cya.config import reading, writing
+from cya.config.hooks import ArchiveHooksConfig
 from cya.config.keys import key
 from cya.errors import ConfigError, UsageError
 
@@ -80,6 +81,9 @@ class ArchiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             check=_age,
         ),
     ] = MAX_AGE
+    hooks: Annotated[
+        ArchiveHooksConfig, key("a table", "Commands that `cya collect --config` runs when something has happened.")
+    ] = msgspec.field(default_factory=ArchiveHooksConfig)
 
 
 def load(path: Path) -> ArchiveConfig:

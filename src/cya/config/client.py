@@ -16,12 +16,16 @@ import msgspec
 
 from cya.config import address, reading
 from cya.config.address import SftpAddress
+from cya.config.dumps import DumpConfig, what_is_wrong
 from cya.config.encryption import EncryptionConfig, is_one_kind
+from cya.config.hooks import HooksConfig
 from cya.config.keys import key
 from cya.config.metadata import MetadataConfig
 from cya.config.passphrase import read_passphrase_file
 from cya.config.selection import SelectionConfig
 from cya.config.sftp import SftpConfig
+from cya.config.snapshot import SnapshotConfig
+from cya.config.writing import bare_or_quoted
 from cya.errors import ConfigError
 
 
@@ -121,6 +125,25 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         MetadataConfig, key("a table", "What is kept of files beside content, owner, mode and time.")
     ] = msgspec.field(default_factory=MetadataConfig)
 
+    snapshot: Annotated[
+        SnapshotConfig, key("a table", "A snapshot of the source, so that it is read as it is at one moment.")
+    ] = msgspec.field(default_factory=SnapshotConfig)
+
+    hooks: Annotated[HooksConfig, key("a table", "Commands that are run around a backup.")] = msgspec.field(
+        default_factory=HooksConfig
+    )
+
+    dumps: Annotated[
+        dict[str, DumpConfig],
+        key(
+            "tables [dumps.NAME], each with the key kind",
+            "Databases that are dumped into the backup, each as the file .dumps/NAME.sql (what a command of your own "
+            "writes as .dumps/NAME); nothing of it is written to a disk here. If one fails, there is no backup. The "
+            'kind is "postgresql", "mysql", "sqlite" or "command". Needs the engine "native".',
+            example={"kind": "postgresql", "database": "shop"},
+        ),
+    ] = msgspec.field(default_factory=dict)
+
     @property
     def name(self) -> str:
         """The config's name, which tells this backup from others of the same host."""
@@ -156,6 +179,11 @@ def parse(text: str, path: Path, *, environ: Mapping[str, str] = os.environ) -> 
     place = config.location
     if isinstance(place, Path) and (place == config.source or config.source.is_relative_to(place)):
         raise ConfigError(f"{path}: archive: {place} is or holds the source {config.source}, and would back itself up")
+    for name, dump in config.dumps.items():
+        if wrong := what_is_wrong(name, dump):
+            raise ConfigError(f"{path}: dumps.{bare_or_quoted(name)}: {wrong}")
+    if config.dumps and config.engine != "native":
+        raise ConfigError(f'{path}: dumps: stock duplicity cannot take them in; set engine = "native"')
     if file := config.encryption.passphrase_file:
         encryption = msgspec.structs.replace(config.encryption, passphrase_file=path.parent / file)
         config = msgspec.structs.replace(config, encryption=encryption)

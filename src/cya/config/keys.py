@@ -46,8 +46,17 @@ class Key:
     @property
     def table(self) -> type[msgspec.Struct] | None:
         """The struct of a key that is a table."""
+        return _struct(typing.get_args(self.type)[0])
+
+    @property
+    def tables(self) -> type[msgspec.Struct] | None:
+        """The struct of a key that is a table of tables, each under a name that the administrator gives."""
         kind = typing.get_args(self.type)[0]
-        return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+        return _struct(typing.get_args(kind)[1]) if typing.get_origin(kind) is dict else None
+
+
+def _struct(kind: Any) -> type[msgspec.Struct] | None:
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
 
 
 def key(expected: str, comment: str, *, example: Any = None, check: Check | None = None, **limits: Any) -> msgspec.Meta:

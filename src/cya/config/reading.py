@@ -123,6 +123,9 @@ def _value(key: Key, found: Any, file: Path, dotted: str) -> Any:
     try:
         if key.table and isinstance(found, dict):
             value: Any = build(key.table, found, file, f"{dotted}.")
+        elif key.tables and isinstance(found, dict) and all(isinstance(each, dict) for each in found.values()):
+            inner = {name: f"{dotted}.{writing.bare_or_quoted(name)}." for name in found}
+            value = {name: build(key.tables, found[name], file, inner[name]) for name in found}
         else:
             value = msgspec.convert(found, key.type, dec_hook=_path)
         fits = key.check is None or key.check(value)

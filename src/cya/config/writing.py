@@ -37,12 +37,30 @@ def render(kind: type[msgspec.Struct], values: Mapping[str, Any], header: str) -
 def _tables(kind: type[msgspec.Struct], values: Mapping[str, Any]) -> list[str]:
     """Plain keys first: what follows a table's header belongs to that table."""
     declared = keys(kind)
-    parts = [_line(key, values.get(key.name)) for key in declared if not key.table]
+    parts = [_line(key, values.get(key.name)) for key in declared if not key.table and not key.tables]
     for key in declared:
+        if key.tables:
+            parts.append(_named(key, values.get(key.name) or {}))
         if key.table:
             parts.append(f"{_comment(key.comment)}\n[{key.name}]")
             parts.extend(_tables(key.table, values.get(key.name) or {}))
     return parts
+
+
+def _named(key: Key, given: Mapping[str, Any]) -> str:
+    """Write a table of tables: those that are given, or an example, commented out."""
+    if not given:
+        lines = [_comment(key.comment), *(f"#{line}" for line in _table(f"{key.name}.NAME", key.example))]
+        return "\n".join(lines)
+    return "\n".join([_comment(key.comment), *(line for name in given for line in _table_of(key, name, given[name]))])
+
+
+def _table_of(key: Key, name: str, values: Mapping[str, Any]) -> list[str]:
+    return _table(f"{key.name}.{bare_or_quoted(name)}", values)
+
+
+def _table(name: str, values: Mapping[str, Any]) -> list[str]:
+    return [f"[{name}]", *(f"{key} = {value(each)}" for key, each in values.items() if each is not None)]
 
 
 def _line(key: Key, given: Any) -> str:

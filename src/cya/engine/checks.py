@@ -20,7 +20,7 @@ def check_job(job: BackupJob) -> None:
     :raises EngineError: for a source or target that is no directory.
     :raises ConfigError: for a passphrase or a volume size that cannot work.
     """
-    check_directory(job.source, "the source")
+    check_directory(job.place, "the source")
     check_directory(job.target, "the target")
     check_encryption(job.encryption)
     if job.volume_size < 1:

@@ -64,13 +64,12 @@ class Duplicity:
         chain = served.sets_in(job.target)
         served.check_served(chain, job.target)
         checks.check_clock(chain, job)
-        # Duplicity would save a source that is a link as just that.
-        link = job.source if job.source.is_symlink() else None
-        job = replace(job, source=job.source.resolve()) if link else job
+        named = job.source
+        link, job = _where_it_is(job)
         lines = selection.check(
             job.selection, job.source, link=link, ignorecase_lowers_source=self._dialect.ignorecase_lowers_source
         )
-        doing = f"backup of {link or job.source}"
+        doing = f"backup of {named}"
         with self._private.opened():
             self.forget_partial([name for files in chain for name in files.names])
             verb = "full" if job.full or not chain else "incremental"
@@ -282,6 +281,20 @@ class Duplicity:
         if run.failed:
             said = (run.returncode, run.errors, run.copying, run.tails)
             raise explain(Failure(self._program, doing, *said, places, tuple(missing or ()), way_out))
+
+
+def _where_it_is(job: BackupJob) -> tuple[Path | None, BackupJob]:
+    """Return the path by which people know the source if it is read elsewhere, and the job for where it is read.
+
+    Duplicity would save a source that is a link as just that.
+    """
+    if job.view is not None:
+        real, view = job.source.resolve(), job.view
+        left_out = tuple(view / path.relative_to(real) for path in job.selection.excluded if path.is_relative_to(real))
+        return job.source, replace(job, source=view, selection=replace(job.selection, excluded=left_out))
+    if job.source.is_symlink():
+        return job.source, replace(job, source=job.source.resolve())
+    return None, job
 
 
 def _made(chain: Sequence[FileSet], job: BackupJob, verb: str, gone: Iterable[bytes]) -> tuple[int | None, bool]:

@@ -76,7 +76,9 @@ class BackupJob:
     """One increment to be made.
 
     :ivar source: the directory that is backed up, absolute. Of a symbolic link, what it points to; patterns may be
-        written for either.
+        written for either. It is what messages and the manifest name.
+    :ivar view: where the source is to be read, in its place: a snapshot of it; absolute. None: it is read itself. Stock
+        duplicity writes ``.dupext`` there.
     :ivar target: a directory with the sigtars and manifests of at most one chain, which is continued; the increment's
         files are written into it. Without a chain the increment is a full.
     :ivar now: the increment's end time, seconds since the epoch; later than the served chain's end.
@@ -102,6 +104,12 @@ class BackupJob:
     spool: Spool | None = None
     metadata: bool = False
     system: bool = False
+    view: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The directory that is read."""
+        return self.view or self.source
 
 
 LEAVABLE = ("acls", "xattrs", "flags", "sparse", "times")

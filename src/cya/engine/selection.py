@@ -65,17 +65,16 @@ def check(
     lines = []
     for line in selection.patterns:
         pattern = parse(line)
-        lines.append(line)
         if pattern is None:
+            lines.append(line)
             continue
-        if link is not None:
-            glob = _redirected(pattern, link, source)
+        for glob in _redirected(pattern, link, source) if link is not None else [pattern.glob]:
+            lines.append(line)
             if glob != pattern.glob:
-                pattern = replace(pattern, glob=glob)
                 # In quotes, since it may begin or end with a blank.
                 lines[-1] = f'{"+" if pattern.include else "-"} "{_IGNORECASE if pattern.ignore_case else ""}{glob}"'
-        patterns.append(pattern)
-        _check_reaches(pattern, source, lowered=ignorecase_lowers_source and pattern.ignore_case)
+            patterns.append(replace(pattern, glob=glob))
+            _check_reaches(patterns[-1], source, lowered=ignorecase_lowers_source and pattern.ignore_case)
     if patterns and patterns[-1].include and not selection.one_file_system:
         raise ConfigError(
             f"pattern {patterns[-1].line!r}: the last one includes, but what no pattern matches is included anyway; "
@@ -116,19 +115,37 @@ def escape(path: str) -> str:
     return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path)
 
 
-def _redirected(pattern: Pattern, link: Path, source: Path) -> str:
-    """Return the glob of a pattern whose beginning matches ``link`` as one for ``source``; any other as it is."""
-    depth = str(link).count("/") + 1
-    head = "/".join(pattern.glob.split("/")[:depth])
+def _redirected(pattern: Pattern, link: Path, source: Path) -> list[str]:
+    """Return the globs that match below ``source`` what a pattern matches below ``link``.
+
+    What it matches is the link, by so many of its first components, and then the rest; or ``**`` in it is more than all
+    of the link. A pattern that matches nothing of the link is returned as it is.
+    """
+    glob, known = pattern.glob, "" if link == Path("/") else str(link)
+    if not glob.startswith("/") or glob == "/":
+        return [glob]
+    parts = glob.split("/")
+    heads = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    wide, found, _ = glob.partition("**")
     try:
-        matches = re.fullmatch(to_regex(head), str(link), re.S | (re.I if pattern.ignore_case else 0))
+        rests = [glob[len(head) :] for head in heads if "**" not in head and _is_all(head, known, pattern)]
+        if found and _is_all(wide + found, known, pattern):
+            rests.append(glob[len(wide) :])
+        rests += [
+            glob[len(head) :]
+            for head in heads
+            if "**" in head and head != wide + found and _is_all(head, known, pattern)
+        ]
     except re.error:
-        return pattern.glob  # the check says so
-    if "**" in head or not matches:
-        return pattern.glob
+        return [glob]  # the check says so
     # What cannot stand in a list of files is matched by "?".
     place = re.sub(r"[\n\r\udc80-\udcff]", "?", escape(str(source)))
-    return (place.lower() if pattern.ignore_case else place) + pattern.glob[len(head) :]
+    place = place.lower() if pattern.ignore_case else place
+    return list(dict.fromkeys(place + rest for rest in rests)) or [glob]
+
+
+def _is_all(glob: str, path: str, pattern: Pattern) -> bool:
+    return re.fullmatch(to_regex(glob), path, re.S | (re.I if pattern.ignore_case else 0)) is not None
 
 
 def _within(excluded: tuple[Path, ...], source: Path) -> Iterator[Path]:

@@ -43,8 +43,8 @@ def backup(job: BackupJob, private: Private, gnupg_home: Path | None, watch: Wat
         store = Store(private, gpg, job.source)
         state = State() if job.full else _state(store, chain, job, private)
         if job.metadata and not job.dry_run:
-            remove_left(job.source)
-        root = _opened(job.source)
+            remove_left(job.place)
+        root = _opened(job.place)
         try:
             scan = Scan(root, job.source, job.selection, lines, look=look if job.metadata else None, later=True)
             entries = virtual.by_key(job.virtual)

@@ -1,0 +1,77 @@
+"""Runs the programs that make and remove snapshots, and makes errors of what they say.
+
+They are never killed half way: one that changes a volume group goes on if this process is killed, and the next run
+finds what it has made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from cya.errors import MissingProgram, SnapshotError
+
+_ROOTS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where programs of root's are; cron leaves them out of ``PATH``."""
+_PACKAGES = {
+    "findmnt": "util-linux",
+    "mount": "mount",
+    "umount": "mount",
+    "nsenter": "util-linux",
+    "lvs": "lvm2",
+    "vgs": "lvm2",
+    "lvcreate": "lvm2",
+    "lvremove": "lvm2",
+    "btrfs": "btrfs-progs",
+    "zfs": "zfsutils-linux",
+}
+
+
+def find(program: str) -> str | None:
+    """Return a program's path; None: it is not installed."""
+    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *_ROOTS)))
+
+
+def run(program: str, *arguments: str | Path, doing: str) -> str:
+    """Run a program to its end, and return what it wrote to its standard output.
+
+    :param doing: begins the message if it fails: what it was to do, and with what.
+    :raises MissingProgram: when it is not installed.
+    :raises SnapshotError: when it fails; the message has the last thing that it said.
+    """
+    path = find(program)
+    if path is None:
+        raise MissingProgram(f"{doing}: {program} is not installed: apt-get install {_PACKAGES[program]}")
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+    try:
+        done = subprocess.run(
+            [path, *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            start_new_session=True,  # Ctrl-C is for us: we clean up by these programs
+        )
+    except OSError as error:
+        raise SnapshotError(f"{doing}: {path}: {error.strerror}") from error
+    output = done.stdout.decode(errors="surrogateescape")
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip() or output.strip() or f"exit code {done.returncode}"
+        raise SnapshotError(f"{doing}: {program}: {' '.join(said.splitlines()[-3:])}")
+    return output
+
+
+def report(program: str, *arguments: str, doing: str) -> Any:
+    """Run a program that answers in JSON; return the answer (None if it says nothing at all).
+
+    :raises SnapshotError: when it fails, or answers in something else.
+    """
+    said = run(program, *arguments, doing=doing)
+    try:
+        return json.loads(said) if said.strip() else None
+    except ValueError as error:
+        raise SnapshotError(f"{doing}: {program} answered what is no JSON: {error}") from error
