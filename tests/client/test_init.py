@@ -114,7 +114,7 @@ def test_every_key_stands_in_the_config_under_a_comment(place: Path) -> None:
 
     def check(kind: Any) -> None:
         for key in keys(kind):
-            head = f"[{key.name}]" if key.table else f"{key.name} = "
+            head = f"[{key.name}]" if key.table else f"[{key.name}.NAME]" if key.tables else f"{key.name} = "
             at = next((i for i, line in enumerate(lines) if line.startswith((head, f"#{head}"))), None)
             assert at is not None, f"{key.name} is not in the file"
             assert lines[at - 1].startswith("# "), f"{key.name} has no comment"

@@ -22,7 +22,7 @@ from cya.client.settings import encryption, keeps_system, selection
 from cya.client.snapshots import BUSY, lost_of, shown
 from cya.config.client import ClientConfig
 from cya.durable import lock
-from cya.engine.protocol import BackupJob, Engine, Lost, Progress, Report, Watcher
+from cya.engine.protocol import BackupJob, Engine, Lost, Report, Watcher
 from cya.errors import EngineError, NothingToDo
 from cya.format.collection import FileSet, collect
 from cya.metadata.side_files import DIRECTORY
@@ -120,13 +120,7 @@ def _made_of_view(
             chosen = replace(job.selection, excluded=(*job.selection.excluded, *view.excluded))
             job = replace(job, view=view.path, selection=chosen)
 
-        def look(progress: Progress) -> None:
-            view.raise_if_wrong()
-            if watch is not None:
-                watch(progress)
-
-        report = engine.backup(job, look if view.path is not None else watch)
-        view.check()
+        report = engine.backup(job, watch)
     lost = tuple(Lost(str(path), reason) for path, reason in lost_of(view))
     return replace(report, lost=(*report.lost, *lost)), view
 

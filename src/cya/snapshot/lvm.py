@@ -154,7 +154,7 @@ class Lvm:
         try:
             programs.run("lvcreate", *words, volume.full_name, doing=f"{mount.target}: snapshot of {volume.full_name}")
         except SnapshotError as error:
-            if "insufficient free" in str(error).lower():
+            if "insufficient" in str(error).lower():
                 more = f"vgs {volume.group} tells what is free; ask for less with snapshot.size, or add a disk"
                 raise SnapshotError(f"{error} ({more})") from error
             raise

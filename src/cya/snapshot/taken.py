@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from cya.snapshot.names import Owner
 from cya.snapshot.protocol import Found, Kind, Piece, Wanted
 from cya.snapshot.staging import staged
 from cya.snapshot.view import Assembly, Missing
-from cya.snapshot.watching import Watching
+from cya.snapshot.watching import watched
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,6 @@ class View:
     missing: Sequence[Missing] = ()
     excluded: tuple[Path, ...] = ()
     warnings: list[str] = field(default_factory=list)
-    check: Callable[[], None] = lambda: None
-    raise_if_wrong: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -69,7 +67,7 @@ def taken(ask: Ask) -> Iterator[View]:
     What a killed run left is removed first. When the block ends, nothing is left; if that cannot be done, the view's
     warnings say so, and the next run tries again.
 
-    :raises SnapshotError: when no snapshot can be taken or shown.
+    :raises SnapshotError: when no snapshot can be taken or shown, or one became full while it was read.
     """
     view = View()
     view.warnings += left.remove(ask.owner, ask.marker, asked=ask.kind != choosing.NONE)
@@ -88,8 +86,7 @@ def taken(ask: Ask) -> Iterator[View]:
                 for kind in used:
                     kind.check()
 
-            with Watching(check) as watching:
-                view.check, view.raise_if_wrong = check, watching.raise_if_wrong
+            with watched(check):
                 yield view
     finally:
         view.warnings += left.remove(ask.owner, ask.marker, asked=True)

@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from threading import Event, Thread
-from types import TracebackType
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock, Thread, main_thread
 
-from cya.errors import CyaError, SnapshotError
+from cya.errors import CyaError
 
 EVERY = 5.0
 """Seconds between two looks."""
 
 
-class Watching:
-    """Looks now and then, as long as the block lasts, in a thread."""
+@contextmanager
+def watched(check: Callable[[], None], every: float = EVERY) -> Iterator[None]:
+    """Look now and then, in a thread, as long as the block lasts, and at its end.
 
-    def __init__(self, check: Callable[[], None], every: float = EVERY) -> None:
-        """Take note; nothing is looked at yet.
+    What is found ends the block as Ctrl-C would, whatever it is waiting for, and is raised in place of that.
 
-        :param check: raises SnapshotError when something is wrong.
-        """
-        self._check, self._every = check, every
-        self._over = Event()
-        self._wrong: CyaError | None = None
-        self._thread = Thread(target=self._look, daemon=True)
+    :param check: raises SnapshotError when something is wrong.
+    :raises SnapshotError: what it has raised.
+    """
+    over, wrong, held = Event(), [], Lock()
 
-    def __enter__(self) -> Watching:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def raise_if_wrong(self) -> None:
-        """Raise what the last look has found.
-
-        :raises SnapshotError: when something is wrong.
-        """
-        if self._wrong is not None:
-            raise self._wrong
-
-    def _look(self) -> None:
-        while not self._over.wait(self._every):
+    def look() -> None:
+        while not over.wait(every):
             try:
-                self._check()
-            except SnapshotError as error:
-                self._wrong = error
+                check()
+            except CyaError as error:
+                with held:
+                    if not over.is_set():
+                        wrong.append(error)
+                        signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
                 return
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        try:
+            yield
+        finally:
+            with held:
+                over.set()
+            thread.join()
+    except KeyboardInterrupt:
+        if wrong:
+            raise wrong[0] from None
+        raise
+    except CyaError:
+        check()  # what cannot be read any more may be why
+        raise
+    check()

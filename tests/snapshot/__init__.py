@@ -1,0 +1,1 @@
+"""Snapshots: the logic with stand-ins, and real file systems."""
