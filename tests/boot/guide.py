@@ -18,6 +18,7 @@ class Layout:
     """What a machine has for disks, as ``install.sh`` makes them.
 
     :ivar heading: of the section that makes them anew.
+    :ivar network: it reaches the machine that it runs on as 10.0.2.2.
     :ivar asks: what it asks when it boots, and the answers, after it was restored.
     """
 
@@ -25,6 +26,7 @@ class Layout:
     disks: int
     heading: str
     uefi: bool = False
+    network: bool = False
     asks: dict[str, str] = field(default_factory=dict)
 
     def loads(self, command: str) -> bool:
@@ -34,6 +36,7 @@ class Layout:
 
 BIOS = Layout("bios", 1, "### One disk, BIOS")
 STACK = Layout("stack", 2, "### Two disks: RAID, LUKS, LVM, UEFI", uefi=True, asks={"unlock disk .*: ": "disk"})
+LVM = Layout("lvm", 1, "### One disk: LVM, BIOS", network=True)
 
 ANSWERS = {
     "(umask 077": [("passphrase: ", PASSPHRASE)],

@@ -2,6 +2,7 @@
 # Installs this system onto empty disks of a machine, as an administrator did years ago: install.sh LAYOUT
 #
 #   bios    one disk with a GPT: a place for GRUB, ext4, swap
+#   lvm     one disk with a GPT: a place for GRUB, ext4 for /boot, LVM with room for snapshots
 #   stack   two disks, UEFI: RAID 1 for /boot; RAID 1, LUKS, LVM for /, /home and swap; the passphrase is "disk"
 set -eux
 layout=$1
@@ -18,6 +19,36 @@ UUID=$(blkid -o value -s UUID /dev/sda2) / ext4 errors=remount-ro 0 1
 UUID=$(blkid -o value -s UUID /dev/sda3) none swap sw 0 0
 END
     into_chroot
+    chroot /mnt grub-install /dev/sda
+    chroot /mnt update-grub
+}
+
+lvm() {
+    printf 'label: gpt\nsize=1M, type=21686148-6449-6E6F-744E-656564454649\nsize=250M, type=L\ntype=V\n' |
+        sfdisk /dev/sda
+    udevadm settle
+    pvcreate /dev/sda3
+    vgcreate vg0 /dev/sda3
+    lvcreate --yes -L 1600M -n root vg0
+    lvcreate --yes -L 64M -n swap vg0
+    lvcreate --yes -L 150M -n home vg0
+    mkfs.ext4 -q -L boot /dev/sda2
+    mkfs.ext4 -q -L root /dev/vg0/root
+    mkfs.ext4 -q -L home /dev/vg0/home
+    mkswap -L swap /dev/vg0/swap
+    mount /dev/vg0/root /mnt
+    mkdir -p /mnt/home /mnt/boot
+    mount /dev/vg0/home /mnt/home
+    mount /dev/sda2 /mnt/boot
+    copy
+    cat > /mnt/etc/fstab <<END
+/dev/mapper/vg0-root / ext4 errors=remount-ro 0 1
+UUID=$(blkid -o value -s UUID /dev/sda2) /boot ext4 defaults 0 2
+/dev/mapper/vg0-home /home ext4 defaults 0 2
+/dev/mapper/vg0-swap none swap sw 0 0
+END
+    into_chroot
+    chroot /mnt update-initramfs -u -k all  # with LVM
     chroot /mnt grub-install /dev/sda
     chroot /mnt update-grub
 }

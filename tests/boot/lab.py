@@ -50,7 +50,7 @@ class Lab:
         root = Disk(self.rescue, "virtio", scratch=True)
         uefi = self.uefi(name) if layout.uefi else None
         log = self.place / f"{name}-rescue.log"
-        with running([root, *disks], log, uefi=uefi, kernel=self.kernel, initrd=self.initrd) as console:
+        with running([root, *disks], log, uefi, self.kernel, self.initrd, network=layout.network) as console:
             console.log_in()
             yield console
             console.power_off()
@@ -59,7 +59,7 @@ class Lab:
     def booted(self, name: str, layout: Layout, disks: Sequence[Disk]) -> Iterator[Console]:
         """Boot what the disks of a machine hold, and shut it down."""
         uefi = self.uefi(name) if layout.uefi else None
-        with running(disks, self.place / f"{name}.log", uefi=uefi) as console:
+        with running(disks, self.place / f"{name}.log", uefi, network=layout.network) as console:
             console.log_in(layout.asks)
             yield console
             console.power_off()

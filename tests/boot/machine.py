@@ -123,21 +123,24 @@ class Console:
 def running(
     disks: Sequence[Disk],
     log: Path,
-    *,
     uefi: Path | None = None,
     kernel: Path | None = None,
     initrd: Path | None = None,
+    *,
+    network: bool = False,
 ) -> Iterator[Console]:
     """Run a machine; it is ended whatever happens.
 
     :param log: all that comes over the serial console.
     :param uefi: the file with its UEFI variables, which is made if it is not there; None for a BIOS.
+    :param network: it has one, in which this machine's loopback is 10.0.2.2.
     :param kernel: boots this with the first disk as its root, instead of what the disks hold: a rescue system.
     """
     # fmt: off
     command = [
         "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024",
-        "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none",
+        "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
+        "-nic", "user,model=virtio-net-pci" if network else "none",
         "-device", "virtio-scsi-pci",
     ]
     # fmt: on

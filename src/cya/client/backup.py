@@ -25,7 +25,9 @@ from cya.durable import lock
 from cya.engine.protocol import BackupJob, Engine, Lost, Report, Watcher
 from cya.errors import EngineError, NothingToDo
 from cya.format.collection import FileSet, collect
+from cya.metadata.gathered import Gathered
 from cya.metadata.side_files import DIRECTORY
+from cya.snapshot.choosing import NONE
 from cya.snapshot.taken import View
 from cya.transport.protocol import Next
 from cya.transport.served import served as served_names
@@ -114,6 +116,11 @@ def _made_of_view(
     config: ClientConfig, engine: Engine, job: BackupJob, now: datetime, watch: Watcher | None, hooks: Hooks
 ) -> tuple[Report, View]:
     """Make the increment of the source as it is at this moment; what could not be shown of it is told as lost."""
+    if job.system and config.snapshot.kind != NONE and not job.dry_run:
+        # Before there are snapshots: they are no part of the machine that is to come back one day.
+        gathered = Gathered(config.source)
+        gathered.files()
+        job = replace(job, gathered=gathered)
     with shown(config, now, dry_run=job.dry_run) as view:
         if view.path is not None:
             hooks.release()

@@ -234,7 +234,7 @@ def _is_as_it_was(root: int, place: int, written: os.stat_result) -> bool:
 
 def _files(root: int, job: BackupJob, lines: bytes, private: Private, made: Placed) -> Mapping[bytes, Path | bytes]:
     """Walk over the source; return the files of ``.dupext``."""
-    system = Gathered(job.source) if job.system else None
+    system = (job.gathered or Gathered(job.source)) if job.system else None
     temporary = private.temporary / "dupext"
     temporary.mkdir(0o700)
     side, links = SideFiles(temporary), LinkSets()

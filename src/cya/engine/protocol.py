@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
+from cya.metadata.gathered import Gathered
 from cya.spool import Spool
 from cya.supply import Supply
 
@@ -89,6 +90,7 @@ class BackupJob:
     :ivar virtual: entries that the source does not have. Only the native engine can add them.
     :ivar metadata: keep what the format cannot hold in the directory ``.dupext``: see :mod:`cya.metadata`.
     :ivar system: keep what the machine is like there, too.
+    :ivar gathered: what the machine is like, if that has been found out already; else it is while the source is read.
     :ivar dry_run: only count. (Stock duplicity then counts files twice in ``SourceFiles``; ``NewFiles`` is right.)
     """
 
@@ -105,6 +107,7 @@ class BackupJob:
     metadata: bool = False
     system: bool = False
     view: Path | None = None
+    gathered: Gathered | None = None
 
     @property
     def place(self) -> Path:

@@ -86,7 +86,7 @@ class Making:
         )
         tick = self._ticker(output, survey, watch)
         try:
-            system = Gathered(job.place) if job.system else None
+            system = (job.gathered or Gathered(job.place)) if job.system else None
             survey.make(walk, known.known(), known.ends, self._size_fits, output.plain, pool.begin, tick)
             output.index.next_run()
             if side is not None:
