@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cya.engine import selection
 from cya.engine.duplicity import Duplicity
@@ -113,6 +116,51 @@ def test_a_source_that_becomes_a_link_is_not_saved_again(engine: Duplicity, sour
     assert report.kind == "inc"
     # "New" is the directory itself, too: its time has changed.
     assert [report.statistics[name] for name in ("NewFiles", "DeletedFiles", "RawDeltaSize")] == [2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [
+        ("- /home/*/x", ['- "/view/home/*/x"']),
+        ("+ /**/x", ['+ "/view/**/x"']),
+        ("- /", ["- /"]),
+        ("- **/x", ["- **/x"]),
+        ("- IgnoreCase:/Home", ['- "ignorecase:/view/home"']),
+        ("- home", None),
+    ],
+)
+def test_patterns_for_the_root_are_written_for_where_it_is_read(line: str, written: list[str] | None) -> None:
+    patterns = Selection(patterns=(line, "- **"))
+    if written is None:
+        with pytest.raises(ConfigError, match="matches nothing"):
+            selection.check(patterns, Path("/view"), link=Path("/"))
+    else:
+        lines = selection.check(patterns, Path("/view"), link=Path("/")).decode().splitlines()
+        assert lines == [*written, "- **"]
+
+
+PARTS = st.sampled_from(["a", "b", "ab", "*", "**", "a*", "?", "**b", "a**"])
+
+
+@given(
+    link=st.lists(st.sampled_from(["a", "b", "ab"]), max_size=3),
+    glob=st.lists(PARTS, min_size=1, max_size=5),
+    path=st.lists(st.sampled_from(["a", "b", "ab", "c"]), min_size=1, max_size=4),
+)
+def test_a_pattern_for_a_link_matches_the_same_below_the_source(
+    link: list[str], glob: list[str], path: list[str]
+) -> None:
+    def matches(one: str, where: str) -> bool:
+        return re.fullmatch(selection.to_regex(one) + "(?:/.*)?", where, re.S) is not None
+
+    pattern = selection.parse("- /" + "/".join(glob))
+    assert pattern is not None
+    known, real = Path("/", *link), Path("/q/view")
+    plain = matches(pattern.glob, str(Path(known, *path)))
+    found = selection._redirected(pattern, known, real)
+    if matches(pattern.glob, str(known)):
+        return  # all of the source, which is not said in lines for what is below it
+    assert any(matches(each, str(Path(real, *path))) for each in found if each != pattern.glob) == plain
 
 
 @pytest.mark.parametrize(

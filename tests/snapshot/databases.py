@@ -172,3 +172,81 @@ def moved_to(server: Postgres, data: Path, place: Path) -> Postgres:
     subprocess.run(["chown", "-R", "postgres:postgres", other.place], check=True)
     other.data.chmod(0o700)
     return other
+
+
+class MariaDb:
+    """A MariaDB of the user mysql, reached by a socket in its own directory."""
+
+    def __init__(self, place: Path) -> None:
+        if shutil.which("mariadbd") is None and not Path("/usr/sbin/mariadbd").exists():
+            pytest.skip("not installed: mariadbd (Debian's package mariadb-server)")
+        if os.geteuid() != 0:
+            pytest.skip("needs root, to run it as another user")
+        self.place, self.socket = place, place / "socket"
+        self._user = pwd.getpwnam("mysql")
+        place.mkdir()
+        for above in place.parents:
+            above.chmod(above.stat().st_mode | 0o011)
+        os.chown(place, self._user.pw_uid, self._user.pw_gid)
+        words = ["--no-defaults", f"--datadir={place}/data", "--user=mysql", "--skip-test-db"]
+        subprocess.run(["mariadb-install-db", *words], check=True, capture_output=True)
+
+    def sql(self, statement: str, *words: str) -> str:
+        client = ["mysql", "--no-defaults", f"--socket={self.socket}", "--batch", "--skip-column-names", *words]
+        done = subprocess.run(client, input=statement, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        words = ["--no-defaults", f"--datadir={self.place}/data", f"--socket={self.socket}", "--skip-networking"]
+        limits = ["--innodb-buffer-pool-size=32M", f"--pid-file={self.place}/pid", "--user=mysql"]
+        server = subprocess.Popen(
+            ["/usr/sbin/mariadbd", *words, *limits], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            while not self.socket.exists():
+                assert server.poll() is None
+            yield
+        finally:
+            server.terminate()
+            server.wait()
+
+    def fill(self) -> None:
+        rows = ", ".join(f"({n}, {EACH})" for n in range(ACCOUNTS))
+        self.sql(
+            "CREATE DATABASE shop; USE shop; CREATE TABLE account (id INT PRIMARY KEY, money INT) ENGINE=InnoDB;"
+            f"INSERT INTO account VALUES {rows}; CREATE TABLE moved (amount INT) ENGINE=InnoDB;"
+            "CREATE PROCEDURE many() SELECT 1; CREATE USER anna IDENTIFIED BY 'secret';"
+        )
+
+    @contextmanager
+    def load(self) -> Iterator[None]:
+        """Write transactions as fast as it goes."""
+        over = Event()
+        move = "".join(
+            f"START TRANSACTION; UPDATE account SET money = money - 1 WHERE id = {n * 7 % ACCOUNTS};"
+            f"UPDATE account SET money = money + 1 WHERE id = {n * 13 % ACCOUNTS};"
+            "INSERT INTO moved VALUES (1); COMMIT;\n"
+            for n in range(100)
+        )
+
+        def write() -> None:
+            while not over.is_set():
+                self.sql(move, "shop")
+
+        thread = Thread(target=write)
+        thread.start()
+        while int(self.sql("SELECT count(*) FROM moved;", "shop")) < 300:
+            pass
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def check(self) -> int:
+        """Check that the sum is right; return how many transactions there are."""
+        assert self.sql("SELECT sum(money), count(*) FROM account;", "shop") == f"{TOTAL}\t{ACCOUNTS}"
+        assert self.sql("SHOW PROCEDURE STATUS WHERE Db = 'shop';").split()[1] == "many"
+        return int(self.sql("SELECT count(*) FROM moved;", "shop"))

@@ -28,12 +28,14 @@ class Site:
 
     :ivar place: of everything but the source.
     :ivar first: programs that are found before all others.
+    :ivar chroot: in which ``cya`` runs.
     """
 
     def __init__(self, place: Path, source: Path, engine: str = "native") -> None:
         self.place, self.source, self.engine = place, source, engine
         self.config, self.root, self.cache = place / "web1.toml", place / "archive", place / "cache"
         self.first: Path | None = None
+        self.chroot: Path | None = None
         self.hours = 1
         self.began = int(time.time())
         self.configure()
@@ -58,7 +60,8 @@ class Site:
 
     def command(self, *words: object) -> list[str]:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.began + self.hours * HOUR))
-        return [sys.executable, "-m", "cya", "--now", now, *map(str, words)]
+        inside = ["chroot", str(self.chroot)] if self.chroot is not None else []
+        return [*inside, sys.executable, "-m", "cya", "--now", now, *map(str, words)]
 
     @property
     def environment(self) -> dict[str, str]:

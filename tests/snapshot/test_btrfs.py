@@ -23,8 +23,9 @@ def subvolumes(top: Path) -> str:
 
 @pytest.fixture
 def other(site: Site) -> Iterator[Path]:
-    """An XFS that is mounted in the source."""
-    with loop_mounted(site.place / "boot", 320, "mkfs.xfs", "-q") as place:
+    """An XFS, or an ext4, that is mounted in the source."""
+    kind = {"native": "xfs", "duplicity": "ext4"}[site.engine]
+    with loop_mounted(site.place / "boot", 320, f"mkfs.{kind}", "-q") as place:
         (site.source / "boot").mkdir()
         subprocess.run(["mount", "--move", place, site.source / "boot"], check=True)
         yield site.source / "boot"

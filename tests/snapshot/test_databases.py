@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.snapshot.databases import Postgres, check_sqlite, moved_to, sqlite_under_load
+from tests.snapshot.databases import MariaDb, Postgres, check_sqlite, moved_to, sqlite_under_load
 from tests.snapshot.site import Site
 
 
@@ -80,3 +80,22 @@ def test_dumps_of_a_live_sqlite_are_restored_by_the_documented_command(native: S
     with (native.restored() / ".dumps/shop.sql").open() as dump:
         subprocess.run(["sqlite3", again], stdin=dump, check=True)
     assert 200 <= check_sqlite(again) < check_sqlite(file)
+
+
+@pytest.mark.parametrize("database", [None, "shop"], ids=["all of it", "one database"])
+def test_dumps_of_a_live_mariadb_are_restored_by_the_documented_command(
+    native: Site, tmp_path: Path, database: str | None
+) -> None:
+    server = MariaDb(tmp_path / "old")
+    dump = {"kind": "mysql", "options": ["--no-defaults", f"--socket={server.socket}"]}
+    native.configure(dumps={"shop": dump if database is None else {**dump, "database": database}})
+    with server.running():
+        server.fill()
+        with server.load():
+            native.backup()
+        at_the_end = server.check()
+    other = MariaDb(tmp_path / "new")
+    with other.running():
+        other.sql((native.restored() / ".dumps/shop.sql").read_text())
+        assert 300 <= other.check() < at_the_end
+        assert other.sql("SELECT count(*) FROM mysql.user WHERE user = 'anna';") == ("1" if database is None else "0")
