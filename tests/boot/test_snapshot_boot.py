@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 CONFIG = "/etc/cya/web1.toml"
 NETWORK = """set -- /sys/class/net/e*; ip link set "${1##*/}" up; ip addr add 10.0.2.15/24 dev "${1##*/}" """
 DATABASE = "/var/tmp/shop.db"
-WRITER = f"""import sqlite3
+WRITER = f"""import sqlite3, time
 with sqlite3.connect("{DATABASE}") as made:
     made.execute("PRAGMA journal_mode = wal")
     made.execute("CREATE TABLE account (id INTEGER PRIMARY KEY, money INTEGER)")
@@ -43,6 +43,7 @@ while True:
     connection.execute("UPDATE account SET money = money + 1 WHERE id = ?", (number * 13 % 100,))
     connection.execute("INSERT INTO moved VALUES (?)", (number,))
     connection.execute("COMMIT")
+    time.sleep(0.05)  # the snapshot has room for a tenth of the volume
 """
 CHECKER = f"""import sqlite3
 connection = sqlite3.connect("{DATABASE}")

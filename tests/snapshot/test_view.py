@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cya.errors import SnapshotError
+from cya.snapshot import namespace
 from cya.snapshot.binding import bind, descended, opened
 from cya.snapshot.mounts import Mount, below
 from cya.snapshot.names import Owner, owner_of
@@ -149,6 +151,13 @@ def test_other_names_are_not_the_owners(name: str) -> None:
     owner = Owner("cya-0123456789")
     assert owner.owns(owner.name(1795715322, 12))
     assert not owner.owns(name)
+
+
+@pytest.mark.usefixtures("as_nobody")
+def test_without_root_it_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespace, "_outside", None)
+    with pytest.raises(SnapshotError, match="run as root"):
+        namespace.enter()
 
 
 def test_a_mount_says_what_it_is() -> None:

@@ -59,8 +59,11 @@ def snapshots(
     _tell(settings)
     for taken in found:
         print(f"  {taken.mount.target}: {taken.what}: {taken.costs}")
-    for mount in live:
+    stored = [each for each in live if each.source.startswith("/") or ":" in each.source or "fuse" in each.type]
+    for mount in stored:
         print(f"  {mount.target}: {mount.type} on {mount.source}: read as it is")
+    if others := sorted({each.type for each in live if each not in stored}):
+        print(f"  what has no device ({', '.join(others)}): read as it is, where patterns do not leave it out")
     for name in behind:
         print(f"left by a run that was killed: {name}; cya snapshots --remove")
     if running:
