@@ -48,6 +48,25 @@ def test_what_changes_while_the_backup_runs_is_as_it_was_at_the_snapshot(site: S
     site.nothing_left()
 
 
+def test_subvolumes_of_a_subvolume_that_is_mounted_in_the_source(site: Site, tmp_path: Path) -> None:
+    """Each file system has subvolumes of its own; one over which something is mounted is not to be seen."""
+    with loop_mounted(tmp_path / "second", 300, "mkfs.btrfs", "-q") as second:
+        fill(subvolume(second / "deep") / "files")
+        fill(subvolume(second / "hidden") / "files")
+        (site.source / "mounted").mkdir()
+        subprocess.run(["mount", "--move", second, site.source / "mounted"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", site.source / "mounted/hidden"], check=True)
+        (site.source / "mounted/hidden/seen").touch()
+        tops = [site.source / "mounted/deep/files"]
+        was = picture(site.source)
+        site.configure("auto", hooks={"release": [changing(site.place, tops)]})
+        assert len(site.backup()["snapshots"]) == 2
+        assert same(was, site.restored()) == []
+        site.nothing_left()
+        subprocess.run(["umount", site.source / "mounted/hidden"], check=True)
+        subprocess.run(["mount", "--move", site.source / "mounted", second], check=True)
+
+
 def test_what_is_not_a_snapshot_is_read_only_and_as_it_is(site: Site, other: Path) -> None:
     fill(other / "files")
     site.configure("auto", hooks={"release": [changing(site.place, [other / "files"])]})

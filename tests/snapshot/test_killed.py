@@ -92,6 +92,26 @@ def test_interrupted_nothing_is_left(site: Site, number: signal.Signals) -> None
     nothing_left(site)
 
 
+def test_interrupted_while_a_snapshot_is_taken_that_is_finished_and_removed(site: Site, tmp_path: Path) -> None:
+    fill(site.source / "files")
+    site.configure("auto")
+    first, ready = tmp_path / "first", tmp_path / "ready"
+    first.mkdir()
+    slow = f'#!/bin/sh\nif [ "$2" = snapshot ]; then touch {ready}; sleep 2; fi\nexec /bin/btrfs "$@"\n'
+    (first / "btrfs").write_text(slow)
+    (first / "btrfs").chmod(0o755)
+    site.first = first
+    site.hours += 1
+    running = subprocess.Popen(
+        site.command("backup", "--config", site.config), env=site.environment, stderr=subprocess.PIPE, text=True
+    )
+    while not ready.exists() and running.poll() is None:
+        time.sleep(0.02)
+    os.kill(running.pid, signal.SIGTERM)
+    assert "interrupted; nothing was committed" in running.communicate(timeout=60)[1]
+    nothing_left(site)
+
+
 def test_an_error_while_it_is_read_leaves_nothing(site: Site) -> None:
     fill(site.source / "files")
     site.configure("auto", hooks={"after": [["false"]]})

@@ -31,6 +31,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
     host.volume("home", "253:1")
     host.volume("swap", "-1:-1")
     monkeypatch.setenv("PATH", str(host.programs), prepend=":")
+    for device in ("253:0", "253:1", "253:5"):
+        (tmp_path / "sys" / device / "dm").mkdir(parents=True)
+    monkeypatch.setattr(lvm, "_DEVICES", tmp_path / "sys")
+    monkeypatch.setattr(lvm, "_MAPPER", tmp_path / "sys")
     return host
 
 
@@ -52,6 +56,30 @@ def test_a_machine_without_lvm_has_none(tmp_path: Path, monkeypatch: pytest.Monk
     assert Lvm().find([ROOT], "10%") == []
     assert Lvm().left(OWNER) == []
     Lvm().remove(OWNER)
+
+
+def test_lvs_is_not_asked_where_nothing_lies_on_a_volume(host: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.change(fails={"lvs": ["  /dev/mapper/control: open failed: Operation not permitted"] * 9})
+    assert Lvm().find([BOOT], "10%") == []
+    with pytest.raises(SnapshotError, match="looking for LVM volumes: lvs: /dev/mapper/control"):
+        Lvm().find([ROOT], "10%")
+    monkeypatch.setattr(lvm, "_MAPPER", Path("/nonexistent"))
+    assert Lvm().left(OWNER) == []
+
+
+def test_a_volume_that_is_mounted_twice_is_mounted_once_and_writable_if_any_is(host: StandIns, tmp_path: Path) -> None:
+    host.change(snapshots=[])
+    (host.programs / "mount").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/mounted\n')
+    (host.programs / "mount").chmod(0o755)
+    part = Mount(7, Path("/srv"), "/dev/mapper/vg0-root", "ext4", Path("/part"), "253:0")
+    taken = Lvm().take([ROOT, part, HOME], Path("/"), Wanted(OWNER, 0x6566, "10%", Path("/x"), writable=True))
+    places = [taken.pieces[mount].mount(tmp_path / str(n)) for n, mount in enumerate((part, ROOT, HOME))]
+    assert places == [tmp_path / "0", tmp_path / "0", tmp_path / "2"]
+    snapshot = "/dev/vg0/cya-0123456789-6566-"
+    assert (tmp_path / "mounted").read_text().splitlines() == [
+        f"--types ext4 --options rw,nosuid,nodev {snapshot}0 {tmp_path}/0",
+        f"--types xfs --options ro,nosuid,nodev,nouuid {snapshot}1 {tmp_path}/2",
+    ]
 
 
 def test_each_volume_is_taken_once_with_name_tags_and_size(host: StandIns) -> None:
@@ -171,6 +199,8 @@ def test_odd_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: st
     (tmp_path / "lvs").write_text(f"#!/bin/sh\necho '{answer}'\n")
     (tmp_path / "lvs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "253:0/dm").mkdir(parents=True)
+    monkeypatch.setattr(lvm, "_DEVICES", tmp_path)
     if answer == "no JSON":
         with pytest.raises(SnapshotError, match="lvs answered what is no JSON"):
             Lvm().find([ROOT], "10%")

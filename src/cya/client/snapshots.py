@@ -12,7 +12,7 @@ from cya.config.client import ClientConfig
 from cya.durable import lock
 from cya.engine.duplicity_side import remove_left
 from cya.snapshot import choosing, left
-from cya.snapshot.choosing import NONE
+from cya.snapshot.choosing import AUTO, NONE
 from cya.snapshot.mounts import Mount, below
 from cya.snapshot.names import owner_of
 from cya.snapshot.protocol import Found
@@ -85,7 +85,7 @@ def remove_left_behind(config: ClientConfig, now: datetime) -> list[str]:
     """
     ask = ask_of(config, now)
     with lock(str(private_cache(config) / "backup.lock"), BUSY.format(config.source)):
-        return left.remove(ask.owner, ask.marker, asked=True)
+        return left.remove(ask.owner, ask.marker, AUTO)
 
 
 def lost_of(view: View) -> list[tuple[Path, str]]:

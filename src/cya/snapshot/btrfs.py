@@ -65,7 +65,7 @@ class Btrfs:
 
     name = "btrfs"
 
-    def find(self, mounts: Iterable[Mount], size: str) -> list[Found]:
+    def find(self, mounts: Sequence[Mount], size: str) -> list[Found]:
         """See :meth:`cya.snapshot.protocol.Kind.find`."""
         if programs.find("btrfs") is None:
             return []
@@ -76,7 +76,7 @@ class Btrfs:
         """See :meth:`cya.snapshot.protocol.Kind.take`."""
         systems: dict[str, _FileSystem] = {}
         pieces: dict[Mount, Piece] = {}
-        inside: dict[Path, Piece] = {}
+        inside: dict[Path, tuple[Mount, Piece]] = {}
         excluded: list[Path] = []
         numbers = iter(range(1 << 30))
         for mount in mounts:
@@ -94,7 +94,7 @@ class Btrfs:
             for nested in _below(seen, system.subvolumes):
                 where = place / nested.relative_to(seen)
                 if wanted.nested:
-                    inside[where] = _Piece(self._snapshot(system, nested, wanted, numbers), Path())
+                    inside[where] = mount, _Piece(self._snapshot(system, nested, wanted, numbers), Path())
                 else:
                     excluded.append(where)
         return Taken(pieces, inside, excluded)

@@ -28,6 +28,8 @@ _POOL_FULL = 95.0
 _PATIENCE = 30.0
 """Seconds in which a volume may be in use still: by udev, or by processes of a run that was killed."""
 _OPTIONS = {"xfs": ",nouuid"}  # its twin is mounted
+_DEVICES = Path("/sys/dev/block")
+_MAPPER = Path("/sys/class/misc/device-mapper")
 _CLASSIC = re.compile(r"\d+%")
 
 
@@ -66,15 +68,21 @@ class _Piece:
     volume: Volume
     mounted: Mount
     part: Path
-    writable: bool
+    writable: frozenset[str]
+    """Full names of the volumes that are mounted so."""
+    places: dict[str, Path]
+    """Where volumes are mounted: a second time would fail if one were writable and the other not."""
 
     def mount(self, place: Path) -> Path:
-        # Read-only of a device that can be written to: the kernel does what recovery its file system needs.
-        mode = "rw" if self.writable else "ro"
-        options = f"{mode},nosuid,nodev{_OPTIONS.get(self.mounted.type, '')}"
-        doing = f"mounting the snapshot of {self.mounted.target}"
-        programs.run("mount", "--types", self.mounted.type, "--options", options, self.volume.path, place, doing=doing)
-        return place
+        name = self.volume.full_name
+        if name not in self.places:
+            # Read-only of a device that can be written to: the kernel does what recovery its file system needs.
+            mode = "rw" if name in self.writable else "ro"
+            options = f"{mode},nosuid,nodev{_OPTIONS.get(self.mounted.type, '')}"
+            words = ("--types", self.mounted.type, "--options", options, self.volume.path)
+            programs.run("mount", *words, place, doing=f"mounting the snapshot of {self.mounted.target}")
+            self.places[name] = place
+        return self.places[name]
 
 
 class Lvm:
@@ -85,9 +93,9 @@ class Lvm:
     def __init__(self) -> None:
         self._taken: dict[str, Mount] = {}
 
-    def find(self, mounts: Iterable[Mount], size: str) -> list[Found]:
+    def find(self, mounts: Sequence[Mount], size: str) -> list[Found]:
         """See :meth:`cya.snapshot.protocol.Kind.find`."""
-        volumes = _by_device()
+        volumes = _by_device() if _is_mapped(mounts) else {}
         found = []
         for mount in mounts:
             volume = volumes.get(mount.device)
@@ -106,12 +114,13 @@ class Lvm:
             if volume.full_name not in names:
                 names[volume.full_name] = self._snapshot(volume, mount, wanted, len(names))
         made = {volume.full_name: volume for volume in _volumes()}
-        pieces = {}
-        for mount in mounts:
-            volume = made[names[volumes[mount.device].full_name]]
-            writable = wanted.writable and source.is_relative_to(mount.target)
-            pieces[mount] = _Piece(volume, mount, shown(mount, source), writable)
-        return Taken(pieces)
+        snapshots = {mount: made[names[volumes[mount.device].full_name]] for mount in mounts}
+        here = (each for mount, each in snapshots.items() if source.is_relative_to(mount.target))
+        writable = frozenset(each.full_name for each in here if wanted.writable)
+        places: dict[str, Path] = {}
+        return Taken(
+            {mount: _Piece(each, mount, shown(mount, source), writable, places) for mount, each in snapshots.items()}
+        )
 
     def check(self) -> None:
         """See :meth:`cya.snapshot.protocol.Kind.check`."""
@@ -188,6 +197,11 @@ def _number(text: str) -> float | None:
     return float(text) if text else None
 
 
+def _is_mapped(mounts: Iterable[Mount]) -> bool:
+    """Whether any lies on a device of the device-mapper. Where none does, ``lvs`` may not even work: in a container."""
+    return any((_DEVICES / mount.device / "dm").is_dir() for mount in mounts)
+
+
 def _by_device() -> dict[str, Volume]:
     """Return the active volumes; none where there is no LVM."""
     if programs.find("lvs") is None:
@@ -196,7 +210,7 @@ def _by_device() -> dict[str, Volume]:
 
 
 def _owned(owner: Owner) -> list[Volume]:
-    if programs.find("lvs") is None:
+    if programs.find("lvs") is None or not _MAPPER.exists():
         return []
     return [volume for volume in _volumes() if owner.owns(volume.name) and {_TAG, owner.mark} <= volume.tags]
 

@@ -48,21 +48,36 @@ def run(program: str, *arguments: str | Path, doing: str) -> str:
         raise MissingProgram(f"{doing}: {program} is not installed: apt-get install {_PACKAGES[program]}")
     env = {**os.environ, "LC_ALL": "C.UTF-8", "LVM_SUPPRESS_FD_WARNINGS": "1"}
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             [path, *arguments],
             env=env,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us: we clean up by these programs
         )
     except OSError as error:
         raise SnapshotError(f"{doing}: {path}: {error.strerror}") from error
-    output = done.stdout.decode(errors="surrogateescape")
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip() or output.strip() or f"exit code {done.returncode}"
+    out, err = _to_its_end(child)
+    output = out.decode(errors="surrogateescape")
+    if child.returncode != 0:
+        said = err.decode(errors="replace").strip() or output.strip() or f"exit code {child.returncode}"
         raise SnapshotError(f"{doing}: {program}: {' '.join(said.splitlines()[-3:])}")
     return output
+
+
+def _to_its_end(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Wait for a program, also if we are interrupted meanwhile; that is raised then."""
+    interrupted: KeyboardInterrupt | None = None
+    while True:
+        try:
+            said = child.communicate()
+        except KeyboardInterrupt as error:
+            interrupted = error
+            continue
+        if interrupted is not None:
+            raise interrupted
+        return said
 
 
 def report(program: str, *arguments: str, doing: str) -> Any:

@@ -6,7 +6,7 @@ kind can; mount point: :meth:`Piece.mount`; clean up: :meth:`Kind.remove`, which
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -70,12 +70,13 @@ class Taken:
     """Snapshots of one kind.
 
     :ivar pieces: by the mount. That of the mount which the source lies in shows the source, not all of the mount.
-    :ivar inside: further pieces, by the place where each belongs: subvolumes that no mount stands for.
+    :ivar inside: further pieces, by the place where each belongs: subvolumes that no mount stands for; and the mount
+        that each lies in.
     :ivar excluded: absolute paths of the source that exist only because of the snapshot.
     """
 
     pieces: Mapping[Mount, Piece] = field(default_factory=dict)
-    inside: Mapping[Path, Piece] = field(default_factory=dict)
+    inside: Mapping[Path, tuple[Mount, Piece]] = field(default_factory=dict)
     excluded: Sequence[Path] = ()
 
 
@@ -93,7 +94,7 @@ class Kind(Protocol):
 
     name: str
 
-    def find(self, mounts: Iterable[Mount], size: str) -> list[Found]:
+    def find(self, mounts: Sequence[Mount], size: str) -> list[Found]:
         """Return which of some mounts this kind can take; none where its programs are not installed.
 
         :param size: as in :class:`Wanted`.

@@ -70,7 +70,7 @@ def taken(ask: Ask) -> Iterator[View]:
     :raises SnapshotError: when no snapshot can be taken or shown, or one became full while it was read.
     """
     view = View()
-    view.warnings += left.remove(ask.owner, ask.marker, asked=ask.kind != choosing.NONE)
+    view.warnings += left.remove(ask.owner, ask.marker, ask.kind)
     if ask.kind == choosing.NONE:
         yield view
         return
@@ -89,7 +89,7 @@ def taken(ask: Ask) -> Iterator[View]:
             with watched(check):
                 yield view
     finally:
-        view.warnings += left.remove(ask.owner, ask.marker, asked=True)
+        view.warnings += left.remove(ask.owner, ask.marker, ask.kind)
 
 
 def _take(ask: Ask, place: Path, kinds: Sequence[Kind], view: View) -> list[Kind]:
@@ -104,18 +104,22 @@ def _take(ask: Ask, place: Path, kinds: Sequence[Kind], view: View) -> list[Kind
     chosen = choosing.choose(ask.kind, kinds, [here, *mounted], ask.live, ask.size)
     if not chosen:
         return []
-    left.remember(ask.marker)
+    left.remember(ask.marker, [kind.name for kind, _ in chosen])
     pieces: dict[Mount, Piece] = {}
-    inside: dict[Path, Piece] = {}
+    inside: dict[Path, tuple[Mount, Piece]] = {}
     for kind, found in chosen:
         made = kind.take([each.mount for each in found], ask.source, wanted)
         pieces |= made.pieces
         inside |= made.inside
         outside += tuple(made.excluded)
         view.found = [*view.found, *found]
-    hidden = [each.target for each in mounted]
-    inside = {at: piece for at, piece in inside.items() if not any(at.is_relative_to(each) for each in hidden)}
+    visible = {at: piece for at, (mount, piece) in inside.items() if _innermost(at, [here, *mounted]) == mount}
     assembly = Assembly(ask.source, place, writable=ask.writable)
-    view.missing = assembly.build(here, pieces, inside, [each for each in mounted if each not in pieces])
+    view.missing = assembly.build(here, pieces, visible, [each for each in mounted if each not in pieces])
     view.path, view.excluded = assembly.path, outside
     return [kind for kind, _ in chosen]
+
+
+def _innermost(path: Path, mounts: Sequence[Mount]) -> Mount:
+    """Return the mount that a path leads to; a subvolume over which something is mounted is not to be seen."""
+    return max((each for each in mounts if path.is_relative_to(each.target)), key=lambda each: len(each.target.parts))

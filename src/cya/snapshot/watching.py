@@ -11,13 +11,16 @@ from cya.errors import CyaError
 
 EVERY = 5.0
 """Seconds between two looks."""
+_SIGNAL = signal.SIGUSR2
 
 
 @contextmanager
 def watched(check: Callable[[], None], every: float = EVERY) -> Iterator[None]:
     """Look now and then, in a thread, as long as the block lasts, and at its end.
 
-    What is found ends the block as Ctrl-C would, whatever it is waiting for, and is raised in place of that.
+    What is found ends the block as Ctrl-C would, whatever it is waiting for, and is raised in place of that. (By a
+    signal of its own: a shell that runs something in the background has it ignore Ctrl-C.) To be used in the main
+    thread.
 
     :param check: raises SnapshotError when something is wrong.
     :raises SnapshotError: what it has raised.
@@ -32,18 +35,20 @@ def watched(check: Callable[[], None], every: float = EVERY) -> Iterator[None]:
                 with held:
                     if not over.is_set():
                         wrong.append(error)
-                        signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+                        signal.pthread_kill(main_thread().ident or 0, _SIGNAL)
                 return
 
     thread = Thread(target=look, daemon=True)
-    thread.start()
+    before = signal.signal(_SIGNAL, signal.default_int_handler)
     try:
         try:
+            thread.start()
             yield
         finally:
             with held:
                 over.set()
             thread.join()
+            signal.signal(_SIGNAL, before)
     except KeyboardInterrupt:
         if wrong:
             raise wrong[0] from None

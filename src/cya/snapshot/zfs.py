@@ -7,7 +7,7 @@ appears in the first mount namespace only, and everywhere else the path leads to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Zfs:
 
     name = "zfs"
 
-    def find(self, mounts: Iterable[Mount], size: str) -> list[Found]:
+    def find(self, mounts: Sequence[Mount], size: str) -> list[Found]:
         """See :meth:`cya.snapshot.protocol.Kind.find`."""
         if programs.find("zfs") is None:
             return []
