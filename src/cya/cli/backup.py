@@ -23,6 +23,7 @@ from cya.config import client as client_config
 from cya.config.client import ClientConfig
 from cya.errors import DONE_WITH_WARNINGS, OK, BatchRefused
 from cya.printable import printable
+from cya.snapshot.choosing import NONE
 
 EXIT = options.exit_status(
     _0="the backup is made",
@@ -110,3 +111,5 @@ def _tell(settings: ClientConfig, done: client.Done, dry_run: bool) -> None:
     verb = "would be made" if dry_run else "made"
     size = "" if dry_run else f", {output.size(done.bytes)} in {len(done.names)} files"
     print(f"{settings.source}: {kind} of {clock.local(done.report.end)} {verb}: {changes or 'nothing changed'}{size}")
+    if settings.snapshot.kind != NONE and not dry_run:
+        print(f"  read from snapshots: {', '.join(done.snapshots) or 'none could be taken, it was read as it is'}")
