@@ -21,6 +21,13 @@ class Spool(Protocol):
         :raises ArchiveError: when it cannot be taken.
         """
 
+    def reuse(self, place: Path) -> bool:
+        """Put a file that was taken away, and is needed no more, at a place, to be written over; tell if there is one.
+
+        Its blocks are used again: else a snapshot of the file system that the files lie in would have to keep those of
+        all files of a backup.
+        """
+
     def has_room(self, patience: float = 0) -> bool:
         """Tell whether another file may be made now; wait up to ``patience`` seconds for that.
 

@@ -29,6 +29,9 @@ class Shelf:
         self.delivered.append(name)
         self.busy = self.rests
 
+    def reuse(self, place: Path) -> bool:
+        return False
+
     def has_room(self, patience: float = 0) -> bool:
         self.busy = max(0, self.busy - 1)
         self.asked += 1
@@ -71,6 +74,9 @@ def test_an_error_of_the_transport_ends_the_run_at_once(
     backup: Backup, large: Path, target: Path, shelf: Shelf
 ) -> None:
     class Broken(Shelf):
+        def reuse(self, place: Path) -> bool:
+            return False
+
         def has_room(self, patience: float = 0) -> bool:
             if self.delivered:
                 raise ArchiveError("the archive is gone")
@@ -83,6 +89,9 @@ def test_an_error_of_the_transport_ends_the_run_at_once(
 
 def test_interrupted_while_halted_nothing_is_left(backup: Backup, large: Path, target: Path, shelf: Shelf) -> None:
     class Full(Shelf):
+        def reuse(self, place: Path) -> bool:
+            return False
+
         def has_room(self, patience: float = 0) -> bool:
             if self.delivered and not self.asked:
                 self.asked = 1

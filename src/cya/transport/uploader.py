@@ -39,6 +39,7 @@ class Uploader:
         self._delivered: set[bytes] = set()
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._spare: list[Path] = []
         self.sent: dict[bytes, File] = {}
 
     @property
@@ -68,6 +69,21 @@ class Uploader:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="cya-upload", daemon=True)
             self._thread.start()
+
+    def reuse(self, place: Path) -> bool:
+        """Put a file that was sent at a place; see :meth:`cya.spool.Spool.reuse`.
+
+        :raises ArchiveError: when it cannot be put there.
+        """
+        with self._changed:
+            spare = self._spare.pop() if self._spare else None
+        if spare is None:
+            return False
+        try:
+            os.rename(spare, place)
+        except OSError as error:
+            raise ArchiveError(f"{place}: cannot be made: {error.strerror}") from error
+        return True
 
     def has_room(self, patience: float = 0) -> bool:
         """Tell whether another file may be made now; wait up to ``patience`` seconds for that.
@@ -106,12 +122,19 @@ class Uploader:
                 with self._changed:
                     self.sent[name] = file
                     self._queue.popleft()
-                    os.unlink(self._spool / file.name)
+                    self._give_up(self._spool / file.name)
                     self._changed.notify_all()
         except BaseException as error:  # whatever it is, the main thread has to know
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
+
+    def _give_up(self, path: Path) -> None:
+        """Keep a file that was sent for another, unless it has another name still: sigtar and manifest stay."""
+        if os.stat(path).st_nlink == 1:
+            self._spare.append(path)
+        else:
+            os.unlink(path)
 
     def _next(self) -> bytes | None:
         with self._changed:

@@ -121,6 +121,9 @@ class Room:
         os.link(file, self.place / os.fsdecode(name))
         self.names.append(os.fsdecode(name))
 
+    def reuse(self, place: Path) -> bool:
+        return False
+
     def has_room(self, patience: float = 0) -> bool:
         self.waited += 1
         # Nothing but volumes is handed over, and none stays behind; not more than one is being made meanwhile.
@@ -136,6 +139,44 @@ def test_volumes_are_handed_over_as_they_are_finished_and_the_next_waits_for_roo
     assert len(room.names) > 5
     assert room.waited == 3 * len(room.names)
     assert sorted(path.name.split(".", 2)[2] for path in lab.target.iterdir()) == ["manifest", "sigtar.gz"]
+    for name in room.names:
+        os.link(room.place / name, lab.target / name)
+    assert lab.is_restored()
+
+
+class Reusing(Room):
+    """A spool that has sent what it gets at once, and keeps a copy of it."""
+
+    inodes: set[int]
+
+    def deliver(self, file: Path, name: bytes) -> None:
+        if not hasattr(self, "inodes"):
+            self.inodes = set()
+        self.inodes.add(file.stat().st_ino)
+        (self.place / os.fsdecode(name)).write_bytes(file.read_bytes())
+        os.link(file, self.place / "spare")
+        self.names.append(os.fsdecode(name))
+
+    def reuse(self, place: Path) -> bool:
+        if not (self.place / "spare").exists():
+            return False
+        (self.place / "spare").rename(place)
+        return True
+
+    def has_room(self, patience: float = 0) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("encryption", [Encryption(), Encryption("secret")])
+def test_volumes_are_written_over_one_another(lab: Lab, encryption: Encryption) -> None:
+    """Whatever was in the file is gone, and it is as long as what is in it now."""
+    lab.job = replace(lab.job, encryption=encryption)
+    (lab.source / "large").write_bytes(random.Random(1).randbytes(6_000_000))
+    (lab.source / "zeros").write_bytes(bytes(9_000_000))
+    room = Reusing(lab.place / "spool", lambda: set())
+    lab.backup(spool=room)
+    assert len(room.names) > 5
+    assert len(room.inodes) == 1
     for name in room.names:
         os.link(room.place / name, lab.target / name)
     assert lab.is_restored()

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from isal import isal_zlib
 
@@ -33,15 +33,21 @@ END_OF_TAR = deflated(tar_header.END)
 class Sealed(ABC):
     """A file that is being written.
 
-    :ivar path: its place; it must not be there yet.
+    :ivar path: its place; it must not be there yet, but for one that is to be written over.
     :ivar takes_index: whether a part of it can be read without all before it.
     """
 
     takes_index = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, over: bool = False) -> None:
+        """Make the file.
+
+        :param over: it is there, and is written over from its beginning; what is left of it is cut off at the end. In
+            a snapshot of its file system its blocks are kept once, however many files are made one after the other.
+        """
         self.path = path
-        self._file: BinaryIO = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")  # noqa: SIM115
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if over else os.O_CREAT | os.O_EXCL)
+        self._file: BinaryIO = open(os.open(path, flags, 0o600), "wb")  # noqa: SIM115
         self._hash = hashlib.sha1(usedforsecurity=False)
 
     @property
@@ -57,6 +63,7 @@ class Sealed(ABC):
         """Write what is missing and close the file; return its SHA-1 as the manifest has it."""
         try:
             self._end()
+            self._file.truncate()
         finally:
             self._file.close()
         return self._hash.hexdigest()
@@ -98,8 +105,8 @@ class Symmetric(Sealed):
 
     takes_index = True
 
-    def __init__(self, path: Path, key: openpgp.SessionKey) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, key: openpgp.SessionKey, *, over: bool = False) -> None:
+        super().__init__(path, over=over)
         self._message = openpgp.Message(key, self._put)
 
     @property
@@ -118,8 +125,9 @@ class Symmetric(Sealed):
 class ByGpg(Sealed):
     """An OpenPGP message to public keys, made by gpg."""
 
-    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption, *, over: bool = False) -> None:
+        super().__init__(path, over=over)
+        self._file.truncate()  # gpg writes into it by itself
         try:
             self._encryptor = Encryptor(gpg, self._file, encryption)
         except BaseException:
@@ -141,8 +149,8 @@ class ByGpg(Sealed):
 class Wrapped(ByGpg):
     """What gpg only encrypts: the message is compressed by us."""
 
-    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption) -> None:
-        super().__init__(path, gpg, encryption)
+    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption, *, over: bool = False) -> None:
+        super().__init__(path, gpg, encryption, over=over)
         self._message = openpgp.Compressed(self._encryptor.write)
         self._size = 0
 
@@ -164,8 +172,8 @@ class Wrapped(ByGpg):
 class Signed(ByGpg):
     """What gpg signs, too: it gets what is in the parts, and compresses it once more."""
 
-    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption) -> None:
-        super().__init__(path, gpg, encryption)
+    def __init__(self, path: Path, gpg: Gpg, encryption: Encryption, *, over: bool = False) -> None:
+        super().__init__(path, gpg, encryption, over=over)
         self._inflate = isal_zlib.decompressobj(wbits=-15)
 
     @property
@@ -181,7 +189,12 @@ class Signed(ByGpg):
 _HELD = 1 << 18
 """Bytes that fit into the pipe to gpg and into its buffers."""
 
-Sealer = Callable[[Path], Sealed]
+
+class Sealer(Protocol):
+    """Makes a sealed file; see :class:`Sealed`."""
+
+    def __call__(self, path: Path, *, over: bool = False) -> Sealed:
+        """See above."""
 
 
 def sealer(encryption: Encryption, gpg: Gpg, salt: bytes) -> tuple[Sealer, bytes]:
@@ -193,11 +206,19 @@ def sealer(encryption: Encryption, gpg: Gpg, salt: bytes) -> tuple[Sealer, bytes
     """
     if encryption.recipients:
         kind = Signed if encryption.sign_key else Wrapped
-        return (lambda path: kind(path, gpg, encryption)), b".gpg"
+        return partial(_by_gpg, kind, gpg, encryption), b".gpg"
     if encryption.passphrase is not None:
         key = openpgp.derive(encryption.passphrase.encode("utf-8", "surrogateescape"), salt)
-        return (lambda path: Symmetric(path, key)), b".gpg"
+        return partial(_symmetric, key), b".gpg"
     return Zipped, b".gz"
+
+
+def _by_gpg(kind: type[ByGpg], gpg: Gpg, encryption: Encryption, path: Path, *, over: bool = False) -> Sealed:
+    return kind(path, gpg, encryption, over=over)
+
+
+def _symmetric(key: openpgp.SessionKey, path: Path, *, over: bool = False) -> Sealed:
+    return Symmetric(path, key, over=over)
 
 
 def _order(part: Part) -> tuple[bytes | memoryview, int, int]:

@@ -94,7 +94,9 @@ class Volumes:
         self.wait()
 
     def _begin(self, first: Place) -> Sealed:
-        self._open = self._sealer(self._path())
+        path = self._path()
+        over = self._spool is not None and self._spool.reuse(path)
+        self._open = self._sealer(path, over=over)
         self._index = Indexing(self._open)
         self._first = self._last = first
         return self._open
