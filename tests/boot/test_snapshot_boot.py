@@ -100,7 +100,9 @@ def test_a_machine_on_lvm_is_backed_up_from_snapshots_and_comes_back_and_boots(
         client(console, archive, "/", CONFIG)
         patterns = 'patterns = ["- /proc/*", "- /sys/*", "- /dev/*", "- /run/*", "- /tmp/*"]'
         console.run(f"sed -i '/^#patterns/c {patterns}' {CONFIG}")
-        console.run(f'sed -i \'/^#kind = "auto"/c kind = "lvm"\' {CONFIG}')
+        # The cache lies on the volume itself, which has little room: four volumes of a backup have to fit in.
+        console.run(f'sed -i \'/^#kind = .auto./c kind = "lvm"\\nsize = "20%"\' {CONFIG}')
+        console.run(f"sed -i 's/^#*volume_size = .*/volume_size = 10/' {CONFIG}")
         write(console, "/root/hook", HOOK)
         console.run(f'sed -i \'/^#release/c release = [["sh", "/root/hook"]]\' {CONFIG}')
         print(console.run(f"cya snapshots --config {CONFIG}"))

@@ -136,8 +136,8 @@ class Lvm:
             elif volume.invalid or (volume.data or 0.0) >= _FULL:
                 raise SnapshotError(
                     f"{mount.target}: its snapshot {name} is full ({volume.size >> 20} MiB): more has changed than it "
-                    "holds, so what is read from it is not what it was. Give it more with snapshot.size, or back up "
-                    "when less is written"
+                    "holds, so what is read from it is not what it was. Give it more with snapshot.size, put "
+                    "cache_dir on another file system if it lies on this one, or back up when less is written"
                 )
 
     def left(self, owner: Owner) -> list[str]:
