@@ -59,7 +59,7 @@ def snapshots(
     _tell(settings)
     for taken in found:
         print(f"  {taken.mount.target}: {taken.what}: {taken.costs}")
-    stored = [each for each in live if each.source.startswith("/") or ":" in each.source or "fuse" in each.type]
+    stored = [each for each in live if "/" in each.source or ":" in each.source or each.type.startswith("fuse.")]
     for mount in stored:
         print(f"  {mount.target}: {mount.type} on {mount.source}: read as it is")
     if others := sorted({each.type for each in live if each not in stored}):
