@@ -28,13 +28,14 @@ HERE = Path(__file__).parent
 CONFIG = "/etc/cya/web1.toml"
 NETWORK = """set -- /sys/class/net/e*; ip link set "${1##*/}" up; ip addr add 10.0.2.15/24 dev "${1##*/}" """
 DATABASE = "/var/tmp/shop.db"
-WRITER = f"""import sqlite3, time
+WRITER = f"""import os, sqlite3, time
 with sqlite3.connect("{DATABASE}") as made:
     made.execute("PRAGMA journal_mode = wal")
     made.execute("CREATE TABLE account (id INTEGER PRIMARY KEY, money INTEGER)")
     made.execute("CREATE TABLE moved (id INTEGER PRIMARY KEY)")
     made.executemany("INSERT INTO account VALUES (?, 100)", ((n,) for n in range(100)))
 connection = sqlite3.connect("{DATABASE}", isolation_level=None)
+open("/run/writer.pid", "w").write(str(os.getpid()))
 number = 0
 while True:
     number += 1
@@ -109,11 +110,11 @@ def test_a_machine_on_lvm_is_backed_up_from_snapshots_and_comes_back_and_boots(
         print(console.run(f"cya backup --config {CONFIG}"))
         assert len(collect(root, now()).committed) == 1
         write(console, "/root/writer.py", WRITER)
-        console.run("python3 /root/writer.py > /dev/null 2>&1 & sleep 5")
+        console.run("(setsid python3 /root/writer.py > /dev/null 2>&1 &); sleep 5")
         console.run("echo before > /var/tmp/marker; echo before > /home/marker")
         console.run("sh /root/boot/facts.sh /tmp/facts/before")
         print(console.run(f"cya backup --config {CONFIG}"))
-        console.run("kill %1 || kill $!", fails=True)
+        console.run("kill $(cat /run/writer.pid)")
         assert len(collect(root, now()).committed) == 1
         assert console.run("cat /var/tmp/marker /home/marker").split() == ["after", "after"]
         assert "cya-" not in console.run("lvs")
