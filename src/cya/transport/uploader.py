@@ -40,6 +40,7 @@ class Uploader:
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._spare: list[Path] = []
+        self._reused = False  # an engine that never asks leaves none
         self.sent: dict[bytes, File] = {}
 
     @property
@@ -76,6 +77,7 @@ class Uploader:
         :raises ArchiveError: when it cannot be put there.
         """
         with self._changed:
+            self._reused = True
             spare = self._spare.pop() if self._spare else None
         if spare is None:
             return False
@@ -131,7 +133,7 @@ class Uploader:
 
     def _give_up(self, path: Path) -> None:
         """Keep a file that was sent for another, unless it has another name still: sigtar and manifest stay."""
-        if os.stat(path).st_nlink == 1:
+        if self._reused and os.stat(path).st_nlink == 1:
             self._spare.append(path)
         else:
             os.unlink(path)
