@@ -32,14 +32,7 @@ lvm() {
     lvcreate --yes -L 1600M -n root vg0
     lvcreate --yes -L 64M -n swap vg0
     lvcreate --yes -L 150M -n home vg0
-    mkfs.ext4 -q -L boot /dev/sda2
-    mkfs.ext4 -q -L root /dev/vg0/root
-    mkfs.ext4 -q -L home /dev/vg0/home
-    mkswap -L swap /dev/vg0/swap
-    mount /dev/vg0/root /mnt
-    mkdir -p /mnt/home /mnt/boot
-    mount /dev/vg0/home /mnt/home
-    mount /dev/sda2 /mnt/boot
+    file_systems_of_vg0 /dev/sda2
     copy
     cat > /mnt/etc/fstab <<END
 /dev/mapper/vg0-root / ext4 errors=remount-ro 0 1
@@ -68,14 +61,7 @@ stack() {
     lvcreate --yes -L 64M -n swap vg0
     lvcreate --yes -L 100M -n home vg0
     mkfs.vfat -F 32 -n EFI /dev/sda1
-    mkfs.ext4 -q -L boot /dev/md0
-    mkfs.ext4 -q -L root /dev/vg0/root
-    mkfs.ext4 -q -L home /dev/vg0/home
-    mkswap -L swap /dev/vg0/swap
-    mount /dev/vg0/root /mnt
-    mkdir -p /mnt/home /mnt/boot
-    mount /dev/vg0/home /mnt/home
-    mount /dev/md0 /mnt/boot
+    file_systems_of_vg0 /dev/md0
     mkdir -p /mnt/boot/efi
     mount /dev/sda1 /mnt/boot/efi
     copy
@@ -93,6 +79,17 @@ END
     chroot /mnt update-initramfs -u -k all  # with what LUKS and RAID need
     chroot /mnt grub-install --target=x86_64-efi --efi-directory=/boot/efi
     chroot /mnt update-grub
+}
+
+file_systems_of_vg0() {  # the device of /boot
+    mkfs.ext4 -q -L boot "$1"
+    mkfs.ext4 -q -L root /dev/vg0/root
+    mkfs.ext4 -q -L home /dev/vg0/home
+    mkswap -L swap /dev/vg0/swap
+    mount /dev/vg0/root /mnt
+    mkdir -p /mnt/home /mnt/boot
+    mount /dev/vg0/home /mnt/home
+    mount "$1" /mnt/boot
 }
 
 copy() {

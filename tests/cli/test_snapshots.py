@@ -15,9 +15,7 @@ from tests.snapshot.site import Site
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    for name in ("client", "source"):
-        (tmp_path / name).mkdir()
-    return Site(tmp_path / "client", tmp_path / "source")
+    return Site.plain(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")

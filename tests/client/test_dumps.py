@@ -21,10 +21,7 @@ from tests.snapshot.site import Site
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    for name in ("client", "source"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "source/file").write_text("content\n")
-    return Site(tmp_path / "client", tmp_path / "source")
+    return Site.plain(tmp_path)
 
 
 def database(file: Path, rows: int = 10) -> None:

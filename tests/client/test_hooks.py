@@ -19,10 +19,7 @@ EVENTS = ("before", "release", "after", "on_success", "on_failure")
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    for name in ("client", "source"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "source/file").write_text("content\n")
-    return Site(tmp_path / "client", tmp_path / "source")
+    return Site.plain(tmp_path)
 
 
 def noting(site: Site, **fails: int) -> dict[str, Any]:

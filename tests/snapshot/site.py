@@ -41,6 +41,14 @@ class Site:
         self.configure()
         self.cya("init-archive", self.root)
 
+    @classmethod
+    def plain(cls, place: Path) -> Site:
+        """Make a client whose source is a directory with one file."""
+        for name in ("client", "source"):
+            (place / name).mkdir()
+        (place / "source/file").write_text("content\n")
+        return cls(place / "client", place / "source")
+
     @property
     def owner(self) -> str:
         return owner_of(self.config).mark

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cya.errors import SnapshotError
-from cya.snapshot import lvm
+from cya.snapshot import lvm, programs
 from cya.snapshot.lvm import Lvm
 from cya.snapshot.mounts import Mount
 from cya.snapshot.names import Owner
@@ -174,7 +174,7 @@ def test_a_volume_that_is_in_use_for_a_moment_is_removed_after_it(host: StandIns
 
 
 def test_one_that_stays_in_use_is_told(host: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lvm, "_PATIENCE", 0.0)
+    monkeypatch.setattr(programs, "PATIENCE", 0.0)
     host.volume("cya-0123456789-6566-0", "253:7", lv_tags="cya,cya-0123456789")
     host.change(fails={"lvremove": ["  Logical volume in use."] * 5})
     with pytest.raises(SnapshotError, match=r"removing the snapshot vg0/cya-0123456789-6566-0: lvremove: .*in use"):

@@ -6,7 +6,6 @@ A run that is killed right after a commit does not run them again: they are no p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cya import clock, hooks
-from cya.archive import log
+from cya.archive import log, records
+from cya.archive.directories import remove
+from cya.archive.records import Overdue
 from cya.archive.root import read_root, told
 from cya.archive.status import overdue_since
 from cya.config.archive import ArchiveConfig, parse_age
 from cya.config.hooks import ArchiveHooksConfig, Commands
-from cya.durable import write_file
 from cya.errors import CyaError
 from cya.printable import printable
 from cya.tree import layout
@@ -71,28 +71,18 @@ def run(chosen: Hooks, done: Collected, now: int) -> list[str]:
 
 def _overdue(chosen: Hooks, path: Path, facts: Mapping[str, str], now: int) -> list[str]:
     """Run what is to be run once for each silence: that it was is remembered by the backup that was the last one."""
-    late = overdue_since(path, now, chosen.max_age)
     with read_root(path) as root:
-        known = _known(root.state)
+        late = overdue_since(root, now, chosen.max_age)
+        known = records.find(root, layout.OVERDUE, Overdue)
         if late is None:
-            if known:
-                os.unlink(layout.OVERDUE, dir_fd=root.state)
+            remove(layout.OVERDUE, root.state)
             return []
-        if known == clock.iso(late.since):
+        if known == Overdue(late.since):
             return []
         alarms = _each("on_overdue", chosen.commands.on_overdue, {**facts, "CYA_REASON": late.reason}, chosen, now)
         if not alarms:
-            write_file(layout.OVERDUE, clock.iso(late.since).encode(), dir_fd=root.state)
+            records.save(root, layout.OVERDUE, Overdue(late.since))
         return alarms
-
-
-def _known(state: int) -> str:
-    try:
-        fd = os.open(layout.OVERDUE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=state)
-    except FileNotFoundError:
-        return ""
-    with open(fd) as file:
-        return file.read(100).strip()
 
 
 def _each(event: str, commands: Commands, facts: Mapping[str, str], chosen: Hooks, now: int) -> list[str]:

@@ -133,19 +133,29 @@ class Pruning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(Increment(start, end) for start, end in self.forget)
 
 
+class Overdue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``overdue.json``: that the archive host's commands have been told of a silence.
+
+    :ivar since: the time of the backup that was the last one; see :class:`cya.archive.status.Late`.
+    """
+
+    since: int
+
+
 _WAY_OUT = {
     layout.DEFERRED: "remove it and collect again",
     layout.SERVED: "remove it and collect again; what lies in incoming/next is put into quarantine then",
     layout.PLAN: "move it and state/batch away and collect again; that upload is lost then, the next one is whole",
     layout.LOANS: "collect, which takes back all that is lent, and lend again",
     layout.PRUNING: "remove it and collect again; ledger entries of what was pruned may stay",
+    layout.OVERDUE: "remove it and collect again; what is overdue is told once more",
     layout.COMMITTED: "remove it and state/batch and collect again; the upload is in the tree",
 }
 
-Record = TypeVar("Record", Served, Plan, Deferral, Loans, Pruning)
+Record = TypeVar("Record", Served, Plan, Deferral, Loans, Pruning, Overdue)
 
 
-def save(root: Root, name: str, record: Served | Plan | Deferral | Loans | Pruning) -> None:
+def save(root: Root, name: str, record: Served | Plan | Deferral | Loans | Pruning | Overdue) -> None:
     """Write a record whole or not at all, and make sure that it is on the disk."""
     write_file(name, msgspec.json.format(msgspec.json.encode(record)) + b"\n", dir_fd=root.state)
 

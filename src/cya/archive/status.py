@@ -12,7 +12,7 @@ from cya import catalog, clock
 from cya.archive import lent, log, records
 from cya.archive.quarantine import REASON, slots_of
 from cya.archive.records import Deferral, Loan
-from cya.archive.root import read_root, told
+from cya.archive.root import Root, read_root, told
 from cya.archive.state import State, derive
 from cya.config import root as root_config
 from cya.errors import CyaError
@@ -86,15 +86,11 @@ class Late:
     reason: str
 
 
-def overdue_since(path: Path, now: int, max_age: timedelta) -> Late | None:
-    """Return whether a client is overdue; of one with a young backup only the log is read.
-
-    :raises ArchiveError: when the root cannot be read.
-    """
-    with read_root(path) as root:
-        if log.tail(root, now - int(max_age.total_seconds()), "commit") or _is_removed(path):
-            return None
-    return _late(path.resolve(), _last(path), now, max_age)
+def overdue_since(root: Root, now: int, max_age: timedelta) -> Late | None:
+    """Return whether a client is overdue; of one with a young backup only the log is read."""
+    if log.tail(root, now - int(max_age.total_seconds()), "commit") or _is_removed(root.path):
+        return None
+    return _late(root.path.resolve(), _last(root.path), now, max_age)
 
 
 def _is_removed(root: Path) -> bool:

@@ -41,7 +41,7 @@ def snapshots(
         return CyaError.exit_code if trouble else OK
     found, live = client.planned(settings, moment)
     try:
-        behind, running = client.left_behind(settings, moment), False
+        behind, running = client.left_behind(settings), False
     except Locked:
         behind, running = [], True
     if json:

@@ -17,11 +17,10 @@ from pathlib import Path
 from cya import clock
 from cya.client import dumps
 from cya.client.hooks import Hooks
-from cya.client.places import excluded, private_cache
+from cya.client.places import excluded, held
 from cya.client.settings import encryption, keeps_system, selection
-from cya.client.snapshots import BUSY, lost_of, shown
+from cya.client.snapshots import shown
 from cya.config.client import ClientConfig
-from cya.durable import lock
 from cya.engine.protocol import BackupJob, Engine, Lost, Report, Watcher
 from cya.errors import EngineError, NothingToDo
 from cya.format.collection import FileSet, collect
@@ -73,11 +72,7 @@ def backup(
     :raises DumpFailed: when a database could not be dumped.
     """
     hooks = hooks or Hooks(config, enabled=False)
-    cache = private_cache(config)
-    with (
-        lock(str(cache / "backup.lock"), BUSY.format(config.source)),
-        target.held(),
-    ):
+    with held(config), target.held():
         served = served_names(target.names())
         if not dry_run:
             _start_over(engine, target, served)
@@ -126,9 +121,8 @@ def _made_of_view(
             hooks.release()
             chosen = replace(job.selection, excluded=(*job.selection.excluded, *view.excluded))
             job = replace(job, view=view.path, selection=chosen)
-
         report = engine.backup(job, watch)
-    lost = tuple(Lost(str(path), reason) for path, reason in lost_of(view))
+    lost = tuple(Lost(str(each.path), each.reason) for each in view.missing)
     return replace(report, lost=(*report.lost, *lost)), view
 
 
@@ -148,9 +142,7 @@ def drop_debris(config: ClientConfig, engine: Engine, target: Next) -> None:
 
     :raises Locked: when another backup is running.
     """
-    cache = private_cache(config)
-    busy = BUSY.format(config.source)
-    with suppress(NothingToDo), lock(str(cache / "backup.lock"), busy), target.held():
+    with suppress(NothingToDo), held(config), target.held():
         _start_over(engine, target, served_names(target.names()))
 
 

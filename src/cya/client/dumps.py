@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from cya.client.dump_commands import NEEDED_END, command_of, user_of
 from cya.client.dump_stream import opened
@@ -43,8 +41,3 @@ def entries(config: ClientConfig, now: int) -> tuple[VirtualEntry, ...]:
 def path_of(name: str, dump: DumpConfig) -> bytes:
     """Return the path of a dump in the backup."""
     return DIRECTORY + b"/" + name.encode() + (b"" if dump.kind == "command" else b".sql")
-
-
-def paths(config: ClientConfig) -> Sequence[Path]:
-    """Return the paths of all dumps."""
-    return [Path(os.fsdecode(path_of(name, dump))) for name, dump in sorted(config.dumps.items())]

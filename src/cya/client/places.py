@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from cya.config.client import ClientConfig
+from cya.durable import lock
 from cya.engine import placing
 from cya.engine.scratch import is_scratch
 from cya.errors import ConfigError
@@ -36,6 +37,16 @@ def private_cache(config: ClientConfig) -> Path:
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigError(f"{config.path}: cache_dir: {cache} is open to others; chmod 700 {cache}")
     return cache
+
+
+def held(config: ClientConfig) -> AbstractContextManager[None]:
+    """Keep out whatever else is done with this config and makes or removes something.
+
+    :raises Locked: when another backup with it is running.
+    """
+    return lock(
+        str(private_cache(config) / "backup.lock"), f"{config.source}: another backup with this config is running"
+    )
 
 
 def excluded(config: ClientConfig) -> tuple[Path, ...]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
-from cya.client.places import private_cache
+from cya.client.places import held, private_cache
 from cya.config.client import ClientConfig
-from cya.durable import lock
 from cya.engine.duplicity_side import remove_left
 from cya.snapshot import choosing, left
 from cya.snapshot.choosing import AUTO, NONE
@@ -17,8 +15,6 @@ from cya.snapshot.mounts import Mount, below
 from cya.snapshot.names import owner_of
 from cya.snapshot.protocol import Found
 from cya.snapshot.taken import Ask, View, taken
-
-BUSY = "{}: another backup with this config is running"
 
 
 def ask_of(config: ClientConfig, now: datetime) -> Ask:
@@ -69,12 +65,12 @@ def planned(config: ClientConfig, now: datetime) -> tuple[list[Found], list[Moun
     return found, [each for each in every if each not in taken_mounts]
 
 
-def left_behind(config: ClientConfig, now: datetime) -> list[str]:
+def left_behind(config: ClientConfig) -> list[str]:
     """Return the names of the snapshots that a killed run left.
 
     :raises Locked: when a backup is running, whose snapshots they might be.
     """
-    with lock(str(private_cache(config) / "backup.lock"), BUSY.format(config.source)):
+    with held(config):
         return left.names(owner_of(config.path))
 
 
@@ -84,10 +80,5 @@ def remove_left_behind(config: ClientConfig, now: datetime) -> list[str]:
     :raises Locked: when a backup is running.
     """
     ask = ask_of(config, now)
-    with lock(str(private_cache(config) / "backup.lock"), BUSY.format(config.source)):
+    with held(config):
         return left.remove(ask.owner, ask.marker, AUTO)
-
-
-def lost_of(view: View) -> list[tuple[Path, str]]:
-    """Return which file systems below the source cannot be in the backup, and why."""
-    return [(each.path, each.reason) for each in view.missing]

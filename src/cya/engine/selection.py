@@ -127,15 +127,11 @@ def _redirected(pattern: Pattern, link: Path, source: Path) -> list[str]:
     parts = glob.split("/")
     heads = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
     wide, found, _ = glob.partition("**")
+    # What may match all of the link, and where in the pattern the rest of it begins.
+    cuts = {head: len(head) for head in heads if head != wide + found}
+    cuts = {wide + found: len(wide), **cuts} if found else cuts
     try:
-        rests = [glob[len(head) :] for head in heads if "**" not in head and _is_all(head, known, pattern)]
-        if found and _is_all(wide + found, known, pattern):
-            rests.append(glob[len(wide) :])
-        rests += [
-            glob[len(head) :]
-            for head in heads
-            if "**" in head and head != wide + found and _is_all(head, known, pattern)
-        ]
+        rests = [glob[cut:] for head, cut in cuts.items() if _is_all(head, known, pattern)]
     except re.error:
         return [glob]  # the check says so
     # What cannot stand in a list of files is matched by "?".

@@ -5,9 +5,9 @@ that is full it is lost. A thin one takes from its pool, which is bad for all vo
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cya.errors import SnapshotError
@@ -25,8 +25,6 @@ _FULL = 99.0
 """Percent of a classic snapshot at which a run is given up: it says so before the kernel throws the snapshot away."""
 _POOL_FULL = 95.0
 """Percent of a thin pool at which no snapshot is taken, and a run is given up: the origin needs what is left."""
-_PATIENCE = 30.0
-"""Seconds in which a volume may be in use still: by udev, or by processes of a run that was killed."""
 _OPTIONS = {"xfs": ",nouuid"}  # its twin is mounted
 _DEVICES = Path("/sys/dev/block")
 _MAPPER = Path("/sys/class/misc/device-mapper")
@@ -95,7 +93,8 @@ class Lvm:
 
     def find(self, mounts: Sequence[Mount], size: str) -> list[Found]:
         """See :meth:`cya.snapshot.protocol.Kind.find`."""
-        volumes = _by_device() if _is_mapped(mounts) else {}
+        is_there = _is_mapped(mounts) and programs.find("lvs") is not None
+        volumes = {volume.device: volume for volume in (_volumes() if is_there else ())}
         found = []
         for mount in mounts:
             volume = volumes.get(mount.device)
@@ -107,13 +106,14 @@ class Lvm:
 
     def take(self, mounts: Sequence[Mount], source: Path, wanted: Wanted) -> Taken:
         """See :meth:`cya.snapshot.protocol.Kind.take`."""
-        volumes = _by_device()
+        known = _by_name()
+        volumes = {volume.device: volume for volume in known.values()}
         names: dict[str, str] = {}
         for mount in mounts:
             volume = volumes[mount.device]
             if volume.full_name not in names:
-                names[volume.full_name] = self._snapshot(volume, mount, wanted, len(names))
-        made = {volume.full_name: volume for volume in _volumes()}
+                names[volume.full_name] = self._snapshot(volume, known, mount, wanted, len(names))
+        made = _by_name()
         snapshots = {mount: made[names[volumes[mount.device].full_name]] for mount in mounts}
         here = (each for mount, each in snapshots.items() if source.is_relative_to(mount.target))
         writable = frozenset(each.full_name for each in here if wanted.writable)
@@ -126,7 +126,7 @@ class Lvm:
         """See :meth:`cya.snapshot.protocol.Kind.check`."""
         if not self._taken:
             return
-        volumes = {volume.full_name: volume for volume in _volumes()}
+        volumes = _by_name()
         for name, mount in self._taken.items():
             volume = volumes.get(name)
             if volume is None:
@@ -148,14 +148,15 @@ class Lvm:
         """See :meth:`cya.snapshot.protocol.Kind.remove`."""
         self._taken.clear()
         for volume in _owned(owner):
-            _removed(volume)
+            words, doing = ("--yes", volume.full_name), f"removing the snapshot {volume.full_name}"
+            programs.patiently(partial(programs.run, "lvremove", *words, doing=doing), _is_busy)
 
-    def _snapshot(self, volume: Volume, mount: Mount, wanted: Wanted, number: int) -> str:
+    def _snapshot(self, volume: Volume, known: Mapping[str, Volume], mount: Mount, wanted: Wanted, number: int) -> str:
         """Take one; return its full name."""
         name = wanted.owner.name(wanted.now, number)
         words = ["--yes", "--snapshot", "--name", name, "--addtag", _TAG, "--addtag", wanted.owner.mark]
         if volume.thin:
-            _check_pool({each.full_name: each for each in _volumes()}, volume, mount)
+            _check_pool(known, volume, mount)
             words += ["--setactivationskip", "n"]
         else:
             of_origin = _CLASSIC.fullmatch(wanted.size)
@@ -202,11 +203,8 @@ def _is_mapped(mounts: Iterable[Mount]) -> bool:
     return any((_DEVICES / mount.device / "dm").is_dir() for mount in mounts)
 
 
-def _by_device() -> dict[str, Volume]:
-    """Return the active volumes; none where there is no LVM."""
-    if programs.find("lvs") is None:
-        return {}
-    return {volume.device: volume for volume in _volumes() if not volume.device.startswith("-")}
+def _by_name() -> dict[str, Volume]:
+    return {volume.full_name: volume for volume in _volumes()}
 
 
 def _owned(owner: Owner) -> list[Volume]:
@@ -225,16 +223,5 @@ def _check_pool(volumes: Mapping[str, Volume], volume: Volume, mount: Mount) -> 
         )
 
 
-def _removed(volume: Volume) -> None:
-    """Remove a volume, which may be in use for a moment still."""
-    patience = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            programs.run("lvremove", "--yes", volume.full_name, doing=f"removing the snapshot {volume.full_name}")
-        except SnapshotError as error:
-            in_use = re.search(r"in use|open|busy", str(error))
-            if in_use is None or time.monotonic() >= patience:
-                raise
-            time.sleep(0.5)
-        else:
-            return
+def _is_busy(error: SnapshotError) -> bool:
+    return re.search(r"in use|open|busy", str(error)) is not None

@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from cya.errors import MissingProgram, SnapshotError
 
 _ROOTS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where programs of root's are; cron leaves them out of ``PATH``."""
+PATIENCE = 30.0
+"""Seconds in which what is to be removed may be in use still: by udev, or by processes of a run that was killed."""
 _PACKAGES = {
     "findmnt": "util-linux",
     "mount": "mount",
     "umount": "mount",
     "nsenter": "util-linux",
     "lvs": "lvm2",
-    "vgs": "lvm2",
     "lvcreate": "lvm2",
     "lvremove": "lvm2",
     "btrfs": "btrfs-progs",
@@ -64,6 +67,24 @@ def run(program: str, *arguments: str | Path, doing: str) -> str:
         said = err.decode(errors="replace").strip() or output.strip() or f"exit code {child.returncode}"
         raise SnapshotError(f"{doing}: {program}: {' '.join(said.splitlines()[-3:])}")
     return output
+
+
+def patiently(act: Callable[[], object], worth: Callable[[SnapshotError], bool] = lambda _: True) -> None:
+    """Do something that may fail for a moment, by what is in use still, until it is done.
+
+    :param worth: whether it is to be tried again after an error.
+    :raises SnapshotError: when it is not, or has not been done after half a minute.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            act()
+        except SnapshotError as error:
+            if time.monotonic() >= until or not worth(error):
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _to_its_end(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

@@ -6,7 +6,6 @@ next run uses. Whoever uses it holds the lock of the config, since removing it w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,8 +15,6 @@ from cya.snapshot import namespace, programs
 from cya.snapshot.names import Owner
 
 _RUN = Path("/run/cya")
-_PATIENCE = 30.0
-"""Seconds in which what was mounted may be in use still."""
 
 
 @contextmanager
@@ -39,20 +36,8 @@ def staged(owner: Owner, base: Path = _RUN) -> Iterator[Path]:
         try:
             yield place
         finally:
-            _unmount(place)
+            doing = f"unmounting what is below {place}"
+            programs.patiently(lambda: programs.run("umount", "--recursive", place, doing=doing))
     finally:
         with suppress(OSError):
             place.rmdir()
-
-
-def _unmount(place: Path) -> None:
-    patience = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            programs.run("umount", "--recursive", place, doing=f"unmounting what is below {place}")
-        except SnapshotError:
-            if time.monotonic() >= patience:
-                raise
-            time.sleep(0.2)
-        else:
-            return

@@ -206,19 +206,11 @@ def sealer(encryption: Encryption, gpg: Gpg, salt: bytes) -> tuple[Sealer, bytes
     """
     if encryption.recipients:
         kind = Signed if encryption.sign_key else Wrapped
-        return partial(_by_gpg, kind, gpg, encryption), b".gpg"
+        return partial(kind, gpg=gpg, encryption=encryption), b".gpg"
     if encryption.passphrase is not None:
         key = openpgp.derive(encryption.passphrase.encode("utf-8", "surrogateescape"), salt)
-        return partial(_symmetric, key), b".gpg"
+        return partial(Symmetric, key=key), b".gpg"
     return Zipped, b".gz"
-
-
-def _by_gpg(kind: type[ByGpg], gpg: Gpg, encryption: Encryption, path: Path, *, over: bool = False) -> Sealed:
-    return kind(path, gpg, encryption, over=over)
-
-
-def _symmetric(key: openpgp.SessionKey, path: Path, *, over: bool = False) -> Sealed:
-    return Symmetric(path, key, over=over)
 
 
 def _order(part: Part) -> tuple[bytes | memoryview, int, int]:
