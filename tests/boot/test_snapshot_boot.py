@@ -145,7 +145,9 @@ def test_a_machine_on_lvm_is_backed_up_from_snapshots_and_comes_back_and_boots(
         assert int(moved) > 0
         console.run("mkdir -p /tmp/facts; mount LABEL=facts /tmp/facts; sh /root/boot/facts.sh /tmp/facts/after")
         differs = console.run("diff -r /tmp/facts/before /tmp/facts/after", fails=True)
-        assert differing(differs) <= {".", "./root", "./home/marker", "./home", "./root/checker.py"}, differs
+        # LVM itself notes each change of a group before it makes it, so that the snapshots' own are in them.
+        noted = {path for path in differing(differs) if path.startswith("./etc/lvm/archive")}
+        assert differing(differs) - noted <= {".", "./root", "./home/marker", "./home", "./root/checker.py"}, differs
         assert "cya-" not in console.run("lvs")
         # Backups go on where they were; the key is the old one again, which the archive host has to know.
         key = console.run("cat /etc/cya/web1.key.pub").strip()
