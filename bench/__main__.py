@@ -6,6 +6,7 @@ peers    the native engine beside duplicity, borg and restic; hours with the tre
 restores restoring beside them
 decade   ten years of daily backups; an hour or two
 kept     what each tool keeps of a tree with everything that is easily lost; as root
+snapshots what a snapshot costs the writers beside it; as root, in a virtual machine
 report   the page of what the last three measured, once more
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import signal
 
-from bench import decade, engine, fleet, keeping_what, peers, report, restores
+from bench import decade, engine, fleet, keeping_what, peers, report, restores, snapshots
 
 BENCHES = {
     "engine": engine,
@@ -23,11 +24,12 @@ BENCHES = {
     "restores": restores,
     "decade": decade,
     "kept": keeping_what,
+    "snapshots": snapshots,
     "report": report,
 }
 
 
-_LONG = ("decade", "kept")
+_LONG = ("decade", "kept", "snapshots")
 """Is run only when it is named."""
 
 
