@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.snapshot.databases import check_sqlite, sqlite_under_load
 from tests.snapshot.killing import killed, steps
 from tests.snapshot.site import Site, changing, fill, picture, same
 
@@ -82,6 +84,20 @@ def test_what_changes_while_the_backup_runs_is_as_it_was_at_the_snapshot(site: S
     assert same(was, site.restored()) == []
     assert volumes() == before
     site.nothing_left()
+
+
+def test_sqlite_under_write_load_on_each_kind_of_volume_is_restored_and_opens_consistent(site: Site) -> None:
+    """Also on XFS: what its log holds is recovered in the snapshot, beside the file system that it is the twin of."""
+    files = [SOURCE / top / "shop.db" for top in ("", "home", "var")]
+    site.configure("lvm", snapshot={"size": "50%"})
+    with ExitStack() as loads:
+        for file in files:
+            loads.enter_context(sqlite_under_load(file, "wal"))
+        site.backup()
+    to = site.restored()
+    for file in files:
+        assert 200 <= check_sqlite(to / file.relative_to(SOURCE)) < check_sqlite(file)
+        file.unlink()
 
 
 def test_stock_duplicity_reads_a_snapshot_too_and_nothing_is_sent_again(site: Site) -> None:

@@ -102,20 +102,29 @@ def test_killed_again_and_again_a_restore_is_resumed_and_nothing_of_it_is_left(
 @pytest.mark.slow
 @pytest.mark.parametrize("existing", ["replace", "keep"])
 def test_killed_and_run_again_over_what_is_there_it_is_right(made: History, tmp_path: Path, existing: Existing) -> None:
-    """What was half there when it was killed is never kept."""
+    """What was half there when it was killed is never kept; directories that it made get their attributes."""
     truth = made.truth[made.now]
     for number in range(3):
         destination = tmp_path / str(number)
         destination.mkdir()
         killed(made, destination, -1, "refuse", 0.15 * number)
+        was_there = {b"."} | (set() if (destination / "dir0").exists() else {b"dir0"})
         leave_half(destination / "dir0/file0")
         made.restore(destination, existing=existing)
         found = picture(destination)
         if existing == "keep":  # directories that were there stay as they are
-            found = {path: what for path, what in found.items() if not stat.S_ISDIR(what[0])}
-            assert found == {path: what for path, what in truth.items() if not stat.S_ISDIR(what[0])}
+            assert {path for path, what in found.items() if what != truth[path]} <= was_there
+            assert found.keys() == truth.keys()
         else:
             assert found == truth
+
+
+def test_a_directory_that_a_killed_restore_left_is_told_from_others(made: History, tmp_path: Path) -> None:
+    for name, mode in (("dir2", 0o1700), ("dir3", 0o711)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    made.restore(tmp_path, existing="keep")
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("dir2", "dir3")] == [0o500, 0o711]
 
 
 def test_resumed_files_are_not_written_again_but_others_are(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import stat
 import subprocess
 import traceback
 from collections.abc import Iterator
@@ -47,6 +48,18 @@ def well(made: History, place: Path, **changes: Any) -> Path:
     report = made.restore(place, **changes)
     assert (report.lost, report.damaged) == ((), ())
     return place
+
+
+def test_a_directory_that_is_needed_early_for_another_name_gets_its_attributes(made: History, tmp_path: Path) -> None:
+    """The archive has the file before ``between``; ``c`` is made for it, and comes by itself behind that."""
+    linked(made)
+    made.write("between/file", b"")
+    for name, mode in (("between", 0o750), ("c", 0o700)):
+        (made.source / name).chmod(mode)
+    backup(made)
+    place = well(made, tmp_path / "some", paths=(Path("between"), Path("c")))
+    assert [stat.S_IMODE((place / name).stat().st_mode) for name in ("between", "c")] == [0o750, 0o700]
+    assert (place / "c/behind").read_bytes() == CONTENT
 
 
 def files(made: History, content: dict[str, bytes]) -> History:

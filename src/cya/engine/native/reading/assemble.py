@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from cya.engine.native.reading.outcome import MADE, Outcome, shortened
+from cya.engine.native.reading.made import Made
+from cya.engine.native.reading.outcome import Outcome, shortened
 from cya.engine.native.reading.parts import Part, Range, own_file, place_of
 from cya.engine.native.reading.patch import Patch
 from cya.engine.native.reading.runs import RunWriter
@@ -40,9 +41,9 @@ class Assemble:
     def __init__(self, label: str, target: Target, work: Path) -> None:
         self._label, self._target, self._work = label, target, work
         self._directory = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._made = RunWriter(work / f"made-{label}")
+        self._made = Made(work, label)
         self._kept = RunWriter(work / f"kept-{label}")
-        target.way.made = lambda key: self._made.add(key, MADE)
+        target.way.made = self._made.add
 
     def assemble(self, groups: Iterable[Group]) -> Outcome:
         """Make the files, in the order of their keys.
@@ -67,7 +68,7 @@ class Assemble:
         finally:
             os.close(self._directory)
         outcome.kept = self._target.kept - kept
-        outcome.runs += [path.name for path in (self._made.close(), self._kept.close()) if path is not None]
+        outcome.runs += [path.name for path in (*self._made.close(), self._kept.close()) if path is not None]
         return outcome
 
     def _one(self, key: bytes, parts: Sequence[Part]) -> int:

@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 
 from cya.engine.native.reading.actions import Action, Actions
-from cya.engine.native.reading.outcome import DIRECTORY, MADE, Outcome, shortened
+from cya.engine.native.reading.made import Made
+from cya.engine.native.reading.outcome import DIRECTORY, Outcome, shortened
 from cya.engine.native.reading.parts import Part, Range, own_file, packed
 from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.spill import PieceRun, Spill
@@ -52,12 +53,12 @@ class Extract:
         self._target, self._work = target, work
         self._spill = Spill(work, f"spill-{label}")
         self._directories = RunWriter(work / f"directories-{label}")
-        self._made = RunWriter(work / f"made-{label}")
+        self._made = Made(work, label)
         self._parts = RunWriter(work / f"parts-{label}")
         self._kept = RunWriter(work / f"kept-{label}")
         self._run: PieceRun | None = None
         self.outcome = Outcome()
-        target.way.made = lambda key: self._made.add(key, MADE)
+        target.way.made = self._made.add
 
     def extract(self, entries: Source, tick: Callable[[], None]) -> Outcome:
         """Extract all entries.
@@ -74,9 +75,8 @@ class Extract:
                 self._run.close()
         outcome = self.outcome
         outcome.kept += self._target.kept - kept
-        for writer in (self._directories, self._made, self._parts, self._kept):
-            if (path := writer.close()) is not None:
-                outcome.runs.append(path.name)
+        runs = [writer.close() for writer in (self._directories, self._parts, self._kept)]
+        outcome.runs += [path.name for path in (*runs, *self._made.close()) if path is not None]
         return outcome
 
     def _all(self, entries: Source, tick: Callable[[], None]) -> None:

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from cya.engine.native.reading.copying import NO_LINKS
-from cya.engine.native.reading.outcome import MADE, shortened
+from cya.engine.native.reading.made import Made
+from cya.engine.native.reading.outcome import shortened
 from cya.engine.native.reading.restored import Restored
-from cya.engine.native.reading.runs import RunWriter
 from cya.engine.native.reading.side import Socket
 from cya.engine.native.reading.special import SOCKET
 from cya.engine.native.reading.target import Kept, Target
@@ -32,8 +32,8 @@ class Linking:
         :param replaces: all names were restored already, as files of their own, and become links.
         """
         self._replaces = replaces
-        self._root, self._target, self._work, self._restored = root, target, work, restored
-        self._made: set[bytes] = set()
+        self._root, self._target, self._restored = root, target, restored
+        self._made = Made(work, "links")
 
     def make(
         self, sets: Sequence[Sequence[bytes]], sockets: Iterable[Socket], kept: Collection[bytes] = frozenset()
@@ -69,11 +69,7 @@ class Linking:
         finally:
             way.close()
         self._restored.kept += self._target.kept - before
-        writer = RunWriter(self._work / "made-links")
-        for key in sorted(self._made):
-            writer.add(key, MADE)
-        run = writer.close()
-        return [run] if run is not None else []
+        return self._made.close()
 
     def _found(self, way: Way, key: bytes) -> tuple[int, bytes]:
         """Return directory and name of something that is there.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNDRESSED = stat.S_ISVTX | stat.S_IRWXU
+"""Mode of a directory that has not got its own yet; by it the next restore knows what a killed one has left."""
 _MOST_OPEN = 64
 """Directories. What lies deeper is reached from the top again whenever it is needed."""
 
@@ -14,7 +17,7 @@ _MOST_OPEN = 64
 class Way:
     """The directories from the destination to the one that was asked for last; they stay open for the next one.
 
-    :ivar made: is told the keys of directories that were made.
+    :ivar made: is told the keys of directories that were made, by this restore or by one that was killed.
     """
 
     def __init__(self, root: int, *, replace: bool) -> None:
@@ -38,13 +41,15 @@ class Way:
             try:
                 here = os.open(name, _DIRECTORY, dir_fd=here)
             except FileNotFoundError:
-                here = self._new(here, names[: number + 1])
+                here = self._new(here, name)
             except NotADirectoryError:
                 if not self._replace:
                     raise
                 os.unlink(name, dir_fd=here)
-                here = self._new(here, names[: number + 1])
+                here = self._new(here, name)
             self._push(name, here)
+            if os.fstat(here).st_mode & (stat.S_ISVTX | 0o777) == _UNDRESSED:
+                self.made(b"\0".join(names[: number + 1]))
         return here
 
     def enter_old(self, names: list[bytes]) -> int:
@@ -68,11 +73,10 @@ class Way:
         """Close all."""
         self._leave(0)
 
-    def _new(self, parent: int, names: list[bytes]) -> int:
+    def _new(self, parent: int, name: bytes) -> int:
         with suppress(FileExistsError):
-            os.mkdir(names[-1], 0o700, dir_fd=parent)
-            self.made(b"\0".join(names))
-        return os.open(names[-1], _DIRECTORY, dir_fd=parent)
+            os.mkdir(name, _UNDRESSED, dir_fd=parent)
+        return os.open(name, _DIRECTORY, dir_fd=parent)
 
     def _common(self, names: list[bytes]) -> int:
         """Leave directories that are not on a way; return the last one that is."""
