@@ -37,7 +37,9 @@ def opened(settings: ClientConfig | None, given: str | None, passphrase_file: Pa
         else:
             work = stack.enter_context(temporary())
         keys = reading_keys(settings, passphrase_file)
-        opener = Opener(keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None))
+        opener = Opener(
+            keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None, keys.sign_key)
+        )
         if isinstance(place, Path):
             found = catalog.read(place)
         else:

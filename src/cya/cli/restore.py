@@ -84,7 +84,10 @@ def restore(
         bool, typer.Option("--no-exact-times", help="Whole seconds will do, and links may have any time.")
     ] = False,
     allow_unencrypted: Annotated[
-        bool, typer.Option("--allow-unencrypted", help="Take also what was made before encryption was turned on.")
+        bool,
+        typer.Option(
+            "--allow-unencrypted", help="Take also what was made before encryption, or signing, was turned on."
+        ),
     ] = False,
     json: options.Json = False,
     now: options.Now = None,

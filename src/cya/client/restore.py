@@ -80,7 +80,8 @@ def restore(
     :param scratch: a private directory for temporary files.
     :param paths: relative to the source; none restores everything.
     :param without: see :class:`cya.engine.protocol.RestoreJob`.
-    :param allow_unencrypted: take files that are not encrypted even where ``keys`` says that they should be.
+    :param allow_unencrypted: take files that are not encrypted, or not signed, even where ``keys`` says that they
+        should be.
     :param supply: what brings the files of its chain here; None: they are where the catalog says.
     :raises RestoreError: when the destination is not an empty directory, unless what is there may stay or go.
     :raises NotInBackup: when it does not hold one of the paths.
@@ -88,7 +89,9 @@ def restore(
     """
     if backup.chain is None:
         raise IntegrityError(f"the backup of {clock.local(backup.increment.end)} is not whole")
-    if keys.enabled and not allow_unencrypted:
+    if allow_unencrypted:
+        keys = replace(keys, sign_key=None)
+    elif keys.enabled:
         _check_encrypted(source, backup.chain)
     check_destination(destination, existing)
     _make(destination)

@@ -26,7 +26,8 @@ def reading_keys(config: ClientConfig | None, passphrase_file: Path | None) -> E
     :raises ConfigError: as :func:`encryption`.
     """
     if passphrase_file:
-        return Encryption(passphrase=read_passphrase_file(passphrase_file))
+        sign_key = config.encryption.sign_key if config is not None else None
+        return Encryption(passphrase=read_passphrase_file(passphrase_file), sign_key=sign_key)
     return encryption(config) if config is not None else Encryption()
 
 

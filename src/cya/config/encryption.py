@@ -44,7 +44,8 @@ class EncryptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         key(
             "a gpg key id or fingerprint, 16 or 40 hexadecimal digits",
             "With recipients: the gpg key of this host by which backups are signed, too. Its secret key has to be "
-            "here, and passphrase_file, if given, holds its passphrase. Signing is slower: gpg compresses, too.",
+            "here, and passphrase_file, if given, holds its passphrase. Signing is slower: gpg compresses, too. What "
+            "is restored with this config has to be signed by it.",
             example="0123456789ABCDEF0123456789ABCDEF01234567",
             check=lambda name: _KEY_ID.fullmatch(name) is not None,
         ),

@@ -22,7 +22,8 @@ class Encryption:
 
     :ivar passphrase: for symmetric encryption; with recipients, the passphrase of the secret key (for restoring).
     :ivar recipients: gpg key ids or fingerprints.
-    :ivar sign_key: the gpg key by which files for recipients are signed, too; the passphrase is this one's then.
+    :ivar sign_key: the gpg key by which files for recipients are signed, too; the passphrase is this one's then. What
+        is read has to be signed by it.
     """
 
     passphrase: str | None = field(default=None, repr=False)

@@ -13,6 +13,7 @@ from typing import IO, BinaryIO
 
 from cya.engine import environment
 from cya.engine.duplicity_errors import KEY_NEEDED, Failure, explain
+from cya.engine.native import signed_by
 from cya.engine.protocol import Encryption
 from cya.errors import CyaError, EngineError, MissingProgram
 
@@ -21,43 +22,66 @@ _OPENING = 1200
 """Bytes that a session key for one recipient takes at most (RSA with 8192 bits)."""
 _SIGNATURE = 2048
 """Bytes for a signature and what else opens and closes a message, at most."""
+_PIECE = 1 << 18
+_STATUS = 1 << 16
+"""Bytes of gpg's status lines that are looked at."""
 
 
 class Gpg:
-    """Runs gpg with an environment made from nothing."""
+    """Runs gpg with an environment made from nothing.
 
-    def __init__(self, temporary: Path, home: Path | None) -> None:
+    :ivar signer: the key by which what is decrypted has to be signed; None: no signature is looked at.
+    """
+
+    def __init__(self, temporary: Path, home: Path | None, signer: str | None = None) -> None:
         """Take note of where things are.
 
         :param home: gpg's directory, if it is not the usual one.
         """
-        self._temporary, self._home = temporary, home
+        self._temporary, self._home, self.signer = temporary, home, signer
 
     @contextmanager
     def decrypting(self, path: Path, passphrase: str | None, way_out: str = KEY_NEEDED) -> Iterator[BinaryIO]:
-        """Yield what a message says, as a stream, that is to be read to its end.
+        """Yield what a message says, as a stream. When the block ends well the rest of it is read, too.
 
-        Nothing of it may be trusted before the block ended well: the message's check comes last.
+        Nothing of it may be trusted before that: the message's check, and its signature, come last.
 
-        :raises DecryptionFailed: on a wrong passphrase or a missing secret key.
+        :raises DecryptionFailed: on a wrong passphrase, a missing secret key, or the signature of another.
         :raises IntegrityError: when the file is damaged.
         """
-        with self._running(["--decrypt", "--", os.fspath(path)], passphrase, stdout=subprocess.PIPE) as running:
-            process, stderr = running
-            assert process.stdout is not None  # noqa: S101 asked for
-            try:
-                yield process.stdout  # type: ignore[misc]
-            finally:
-                process.stdout.close()
-                code = process.wait()
-                if code > 0:  # below it is our own closing of the pipe, and why we did is what matters
-                    raise self.error(f"reading of {path.name}", code, stderr, way_out)
+        with tempfile.TemporaryFile(dir=self._temporary) as status:
+            # Who restores need not have the key of the client that signed: without a signer, signatures are no matter.
+            looking = "--skip-verify" if self.signer is None else f"--status-fd={status.fileno()}"
+            words = [looking, "--decrypt", "--", os.fspath(path)]
+            with self._running(words, passphrase, stdout=subprocess.PIPE, inherited=[status.fileno()]) as running:
+                process, stderr = running
+                assert process.stdout is not None  # noqa: S101 asked for
+                is_read = False
+                try:
+                    yield process.stdout  # type: ignore[misc]
+                    while process.stdout.read(_PIECE):
+                        pass  # gpg takes it ill when nobody wants the rest
+                    is_read = True
+                finally:
+                    process.stdout.close()
+                    code = process.wait()
+                    if self.signer is not None and (is_read or code > 0):
+                        self._check_signer(status, path, self.signer, code)
+                    # Below zero it may be our own closing of the pipe, and why we did is what matters.
+                    if code > 0 or (is_read and code):
+                        raise self.error(f"reading of {path.name}", code, stderr, way_out)
+
+    def _check_signer(self, status: IO[bytes], path: Path, signer: str, code: int) -> None:
+        status.seek(0)
+        said = status.read(_STATUS)
+        if b"DECRYPTION_OKAY" in said or not code:  # else there is nothing yet that could be signed
+            signed_by.check(said, signer, path.name)
 
     @contextmanager
     def _running(
-        self, arguments: Sequence[str], passphrase: str | None, stdin: int | None = None, stdout: int | None = None
+        self, arguments: Sequence[str], passphrase: str | None, *, stdout: int, inherited: Sequence[int]
     ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-        process, stderr = self.start(arguments, passphrase, stdin=stdin, stdout=stdout)
+        process, stderr = self.start(arguments, passphrase, stdout=stdout, inherited=inherited)
         try:
             yield process, stderr
         finally:
@@ -67,23 +91,30 @@ class Gpg:
             stderr.close()
 
     def start(
-        self, arguments: Sequence[str], passphrase: str | None, stdin: int | None = None, stdout: int | None = None
+        self,
+        arguments: Sequence[str],
+        passphrase: str | None,
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        inherited: Sequence[int] = (),
     ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         """Start gpg; return the process, and the file to which it says what is wrong.
 
+        :param inherited: descriptors that it gets, too.
         :raises MissingProgram: when gpg is not installed.
         """
         env = environment.clean(self._temporary, None, self._home)
         program = shutil.which("gpg", path=env["PATH"])
         if program is None:
             raise MissingProgram("gpg is not installed: apt-get install gnupg")
-        command, inherited = [program, *_ALWAYS], []
+        command, secrets = [program, *_ALWAYS], list[int]()
         if passphrase is not None:
             read, write = os.pipe2(os.O_CLOEXEC)
             os.write(write, passphrase.encode("utf-8", "surrogateescape") + b"\n")
             os.close(write)
             command.append(f"--passphrase-fd={read}")
-            inherited.append(read)
+            secrets.append(read)
         stderr = tempfile.TemporaryFile(dir=self._temporary)  # noqa: SIM115 closed with the process
         try:
             process = subprocess.Popen(
@@ -93,13 +124,13 @@ class Gpg:
                 stderr=stderr,
                 env=env,
                 cwd=self._temporary,
-                pass_fds=inherited,
+                pass_fds=[*secrets, *inherited],
             )
         except OSError as error:
             stderr.close()
             raise EngineError(f"{program}: cannot be started: {error.strerror}") from error
         finally:
-            for descriptor in inherited:
+            for descriptor in secrets:
                 os.close(descriptor)
         return process, stderr
 

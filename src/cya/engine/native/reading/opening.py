@@ -49,6 +49,8 @@ class Opener:
         """
         try:
             with _Counted(path, self) as file:
+                if self._gpg.signer is not None and path.suffix != ".gpg":
+                    raise DecryptionFailed(f"{path.name}: is not signed by {self._gpg.signer} (sign_key)")
                 if path.suffix == ".gpg":
                     with self._message(path, file.read) as read:
                         yield read
@@ -78,6 +80,10 @@ class Opener:
 
     @contextmanager
     def _message(self, path: Path, read: Read) -> Iterator[Read]:
+        if self._gpg.signer is not None:
+            with self._by_gpg(path) as stream:
+                yield stream
+            return
         pieces = gathered(decrypted(read, self.key), _LEAST)
         try:
             first = bytes(next(pieces, b""))
@@ -106,8 +112,6 @@ class Opener:
         try:
             with self._gpg.decrypting(path, self._passphrase) as stream:
                 yield stream.read
-                while stream.read(_AT_ONCE):
-                    pass  # gpg takes it ill when nobody wants the rest
         except DecryptionFailed:
             raise
         except (IntegrityError, EngineError) as error:
