@@ -284,6 +284,7 @@ def test_the_command_prints_what_the_client_needs(host: ArchiveConfig, tmp_path:
     assert again.returncode == 0, again.stderr
     assert f"Made {host.path}" in done.stdout
     assert again.stdout == done.stdout.split("\n", 1)[1]
+    assert cya("add-client", NAME, "--host", "archive.example").stdout == again.stdout  # the key is there already
     removed = cya("remove-client", NAME)
     assert (removed.returncode, removed.stdout) == (0, f"{NAME} is removed; there are no backups of it.\n")
     assert cya("remove-client", NAME).stdout == f"There is no client {NAME}.\n"
@@ -293,6 +294,7 @@ def test_the_command_says_what_is_wrong(host: ArchiveConfig, tmp_path: Path) -> 
     key = tmp_path / "key.pub"
     for words, code, reason in (
         (["add-client", NAME, "--key", str(key)], 2, "there is no such file"),
+        (["add-client", NAME], 2, "has no key yet; give its public SSH key with --key"),
         (["add-client", "Web 1", "--key", KEY], 2, "not a name for a client"),
         (["add-client", NAME, "--key", f'command="sh" {KEY}'], 2, "without options"),
         (["add-client", "daemon", "--key", KEY], 1, "there is a user of this name"),

@@ -24,6 +24,8 @@ from cya.durable import sync_dir, write_file
 from cya.errors import ArchiveError, UsageError
 
 CONFIG, HOST_KEY, KEYS, UNIT = "sshd_config", "ssh_host_ed25519_key", "keys", "cya-sshd.service"
+_RESTRICT = "restrict "
+"""No forwarding and no terminal, whatever sshd_config allows; see sshd(8)."""
 PID_FILE = Path("/run/cya-sshd.pid")
 PRIVSEP = Path("/run/sshd")
 """Where Debian's sshd puts its unprivileged part; it is compiled in, and shared with the system's sshd."""
@@ -240,7 +242,15 @@ def known_hosts_line(config: ArchiveConfig, host: str) -> str:
 def authorize(config: ArchiveConfig, name: str, key: str) -> None:
     """Let a client in with this key, and with no other any more."""
     with opened(Path(config.sshd_dir) / KEYS) as fd:
-        write_file(name, f"restrict {key}\n".encode(), dir_fd=fd, mode=0o644)
+        write_file(name, f"{_RESTRICT}{key}\n".encode(), dir_fd=fd, mode=0o644)
+
+
+def authorized(config: ArchiveConfig, name: str) -> str | None:
+    """Return the key by which a client is let in; None: there is none."""
+    try:
+        return Path(config.sshd_dir, KEYS, name).read_text(encoding="utf-8").strip().removeprefix(_RESTRICT)
+    except FileNotFoundError:
+        return None
 
 
 def revoke(config: ArchiveConfig, name: str) -> bool:

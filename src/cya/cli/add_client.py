@@ -15,7 +15,7 @@ from cya.cli import options
 from cya.config import archive as archive_config
 from cya.config import creating, reading
 from cya.config.archive import STANDARD, ArchiveConfig
-from cya.errors import OK
+from cya.errors import OK, UsageError
 
 EXIT = options.exit_status(
     _0="the client can upload (also when it could before)",
@@ -36,9 +36,14 @@ HostConfig = Annotated[
 def add_client(
     name: Name,
     key: Annotated[
-        str,
-        typer.Option("--key", metavar="FILE", help="The client's public SSH key: its .pub file, or the line itself."),
-    ],
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="The client's public SSH key: its .pub file, or the line itself.",
+            show_default="the one that it has already",
+        ),
+    ] = None,
     config: HostConfig = None,
     host: Annotated[
         str | None,
@@ -53,13 +58,20 @@ def add_client(
     moment = options.moment(now)
     users.require_root("add-client")
     users.check_name(name)
-    is_file = os.path.exists(key) or " " not in key.strip()
-    text = key if not is_file else reading.read_file(Path(key), forbidden=0, others_own=True)
-    sshd.public_key(text)
+    text = _read(key) if key is not None else None
     settings = _settings(config)
+    text = text or sshd.authorized(settings, name)
+    if text is None:
+        raise UsageError(f"{name} has no key yet; give its public SSH key with --key")
     added = clients.add_client(name, text, settings, moment)
     print(_report(name, settings, added, host or socket.getfqdn()))
     return OK
+
+
+def _read(key: str) -> str:
+    is_file = os.path.exists(key) or " " not in key.strip()
+    text = key if not is_file else reading.read_file(Path(key), forbidden=0, others_own=True)
+    return sshd.public_key(text)
 
 
 def _settings(config: Path | None) -> ArchiveConfig:
