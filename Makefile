@@ -4,7 +4,7 @@
 # make bench   set up, then measure; BENCH_ARGS='fleet --profile', say, chooses what
 # make changelog VERSION=…   gather the change notes
 
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist worksteal
 
 .PHONY: demo test check bench changelog clean
 

@@ -6,11 +6,14 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.machine import guest
 
 INSIDE = Path(__file__).with_name("lvm_in_guest.py")
 
 
+@pytest.mark.long
 @guest.needed
 def test_lvm_in_a_virtual_machine(tmp_path: Path) -> None:
     disks = [tmp_path / "group", tmp_path / "plain"]

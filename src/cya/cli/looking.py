@@ -37,9 +37,7 @@ def opened(settings: ClientConfig | None, given: str | None, passphrase_file: Pa
         else:
             work = stack.enter_context(temporary())
         keys = reading_keys(settings, passphrase_file)
-        opener = Opener(
-            keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None, keys.sign_key)
-        )
+        opener = Opener(keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None, keys.signers))
         if isinstance(place, Path):
             found = catalog.read(place)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cya.config.client import ClientConfig, read_passphrase
@@ -15,7 +16,7 @@ def encryption(config: ClientConfig) -> Encryption:
     :raises ConfigError: when the passphrase file is missing, malformed or readable by others.
     """
     chosen = config.encryption
-    return Encryption(read_passphrase(config), chosen.recipients, chosen.sign_key)
+    return Encryption(read_passphrase(config), chosen.recipients, chosen.sign_key, chosen.former_sign_keys)
 
 
 def reading_keys(config: ClientConfig | None, passphrase_file: Path | None) -> Encryption:
@@ -26,8 +27,11 @@ def reading_keys(config: ClientConfig | None, passphrase_file: Path | None) -> E
     :raises ConfigError: as :func:`encryption`.
     """
     if passphrase_file:
-        sign_key = config.encryption.sign_key if config is not None else None
-        return Encryption(passphrase=read_passphrase_file(passphrase_file), sign_key=sign_key)
+        found = Encryption(read_passphrase_file(passphrase_file))
+        if config is None:
+            return found
+        signing = config.encryption
+        return replace(found, sign_key=signing.sign_key, former_sign_keys=signing.former_sign_keys)
     return encryption(config) if config is not None else Encryption()
 
 

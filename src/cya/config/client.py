@@ -108,7 +108,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         EncryptionConfig,
         key(
             "exactly one of passphrase_file, recipients, and none = true (recipients may have a passphrase_file and a "
-            "sign_key too)",
+            "sign_key too, and that former_sign_keys)",
             "Encryption: exactly one of passphrase_file, recipients, and none = true. It has to stay what it was "
             "when a chain began.",
             check=is_one_kind,

@@ -50,6 +50,15 @@ class EncryptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             check=lambda name: _KEY_ID.fullmatch(name) is not None,
         ),
     ] = None
+    former_sign_keys: Annotated[
+        tuple[str, ...],
+        key(
+            "a list of gpg key ids or fingerprints, 16 or 40 hexadecimal digits each",
+            "The keys by which older backups are signed, if sign_key was another one then.",
+            example=("0123456789ABCDEF0123456789ABCDEF01234567",),
+            check=_key_ids,
+        ),
+    ] = ()
     none: Annotated[
         bool,
         key(
@@ -62,6 +71,6 @@ class EncryptionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 def is_one_kind(encryption: EncryptionConfig) -> bool:
     """Whether exactly one kind of encryption is chosen, and nothing is signed without recipients: the table's check."""
-    if encryption.sign_key and not encryption.recipients:
+    if (encryption.sign_key and not encryption.recipients) or (encryption.former_sign_keys and not encryption.sign_key):
         return False
     return encryption.none != bool(encryption.recipients or encryption.passphrase_file)

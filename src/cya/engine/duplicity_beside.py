@@ -40,15 +40,15 @@ class Beside:
         """Read it.
 
         :param place: a private directory.
-        :raises DecryptionFailed: when a manifest is not signed by the key that the job asks for.
+        :raises DecryptionFailed: when a manifest is not signed by a key that the job asks for.
         """
         self._job, self._place = job, place
         self._restored = Restored()
-        gpg = Gpg(place, gnupg_home, job.encryption.sign_key)
+        gpg = Gpg(place, gnupg_home, job.encryption.signers)
         opener, supply = Opener(job.encryption.passphrase, gpg), Here(job.source)
         known = []
         for step, wrong in steps(chain, supply, opener):
-            if job.encryption.sign_key and wrong is not None:
+            if job.encryption.signers and wrong is not None:
                 # Duplicity does not look who has signed; volumes it compares with what the manifest says of them.
                 raise DecryptionFailed(step.locked or f"{(step.files.manifest or b'the manifest').decode()}: {wrong}")
             known.append(step)

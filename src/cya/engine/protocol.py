@@ -22,18 +22,24 @@ class Encryption:
 
     :ivar passphrase: for symmetric encryption; with recipients, the passphrase of the secret key (for restoring).
     :ivar recipients: gpg key ids or fingerprints.
-    :ivar sign_key: the gpg key by which files for recipients are signed, too; the passphrase is this one's then. What
-        is read has to be signed by it.
+    :ivar sign_key: the gpg key by which files for recipients are signed, too; the passphrase is this one's then.
+    :ivar former_sign_keys: those by which older files are signed.
     """
 
     passphrase: str | None = field(default=None, repr=False)
     recipients: tuple[str, ...] = ()
     sign_key: str | None = None
+    former_sign_keys: tuple[str, ...] = ()
 
     @property
     def enabled(self) -> bool:
         """Whether files are encrypted at all."""
         return self.passphrase is not None or bool(self.recipients)
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Keys by one of which whatever is read has to be signed; none: no signature is looked at."""
+        return (self.sign_key, *self.former_sign_keys) if self.sign_key else ()
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,12 @@ def made_by(
 
 
 def restored(
-    keys: Keys, target: Path, to: Path, sign_key: str | None, time: int = T1, *, by: Path | None = None
+    keys: Keys, target: Path, to: Path, signed: str | Encryption | None, time: int = T1, *, by: Path | None = None
 ) -> Report:
-    """Restore; ``by`` stock duplicity, or by the native engine."""
+    """Restore; ``by`` stock duplicity, or by the native engine. ``signed``: the key that has to have signed."""
     to.mkdir(exist_ok=True)
-    job = RestoreJob(target, to, time, Encryption("key secret", (keys.recipient,), sign_key))
+    encryption = signed if isinstance(signed, Encryption) else Encryption("key secret", (keys.recipient,), signed)
+    job = RestoreJob(target, to, time, encryption)
     kind = "native" if by is None else "stock"
     return engine(kind, by or Path("duplicity"), to.parent / "reader", keys.with_secret).restore(job)
 
@@ -142,6 +143,29 @@ def test_what_is_not_encrypted_to_the_recipient_is_not_signed_either(
     made_by(keys, source, target, tmp_path / "cache", encryption=encryption, text="forged")
     with pytest.raises(DecryptionFailed, match="is not signed"):
         restored(keys, target, tmp_path / "to", keys.recipient)
+
+
+def test_backups_under_a_former_sign_key_are_taken_where_it_is_named(
+    keys: Keys, strangers: Keys, source: Path, target: Path, tmp_path: Path
+) -> None:
+    former = strangers.recipient
+    made_by(
+        strangers,
+        source,
+        target,
+        tmp_path / "cache",
+        encryption=Encryption("strange", (keys.recipient,), former),
+        text="old",
+    )
+    gpg(keys.with_secret, "--import", data=gpg(strangers.public_only, "--export", former))
+    now = Encryption("key secret", (keys.recipient,), f"0x{keys.recipient.lower()}")
+    with pytest.raises(DecryptionFailed, match="former_sign_keys"):
+        restored(keys, target, tmp_path / "to", now)
+    restored(keys, target, tmp_path / "to", replace(now, former_sign_keys=(former,)))
+    assert (tmp_path / "to/hello").read_text() == "old"
+    made_by(keys, source, target, tmp_path / "cache", now=T2, encryption=now, text="and new")
+    restored(keys, target, tmp_path / "new", replace(now, former_sign_keys=(f"0x{former[-16:]}",)), T2)
+    assert (tmp_path / "new/hello").read_text() == "and new"
 
 
 def test_who_has_not_the_key_of_the_signer_is_told_and_restores_without_a_look_at_signatures(

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -30,15 +30,15 @@ _STATUS = 1 << 16
 class Gpg:
     """Runs gpg with an environment made from nothing.
 
-    :ivar signer: the key by which what is decrypted has to be signed; None: no signature is looked at.
+    :ivar signers: keys by one of which what is decrypted has to be signed; none: no signature is looked at.
     """
 
-    def __init__(self, temporary: Path, home: Path | None, signer: str | None = None) -> None:
+    def __init__(self, temporary: Path, home: Path | None, signers: Collection[str] = ()) -> None:
         """Take note of where things are.
 
         :param home: gpg's directory, if it is not the usual one.
         """
-        self._temporary, self._home, self.signer = temporary, home, signer
+        self._temporary, self._home, self.signers = temporary, home, signers
 
     @contextmanager
     def decrypting(self, path: Path, passphrase: str | None, way_out: str = KEY_NEEDED) -> Iterator[BinaryIO]:
@@ -50,8 +50,8 @@ class Gpg:
         :raises IntegrityError: when the file is damaged.
         """
         with tempfile.TemporaryFile(dir=self._temporary) as status:
-            # Who restores need not have the key of the client that signed: without a signer, signatures are no matter.
-            looking = "--skip-verify" if self.signer is None else f"--status-fd={status.fileno()}"
+            # Who restores need not have the key of the client that signed: where nobody asks, it is not looked for.
+            looking = f"--status-fd={status.fileno()}" if self.signers else "--skip-verify"
             words = [looking, "--decrypt", "--", os.fspath(path)]
             with self._running(words, passphrase, stdout=subprocess.PIPE, inherited=[status.fileno()]) as running:
                 process, stderr = running
@@ -65,17 +65,17 @@ class Gpg:
                 finally:
                     process.stdout.close()
                     code = process.wait()
-                    if self.signer is not None and (is_read or code > 0):
-                        self._check_signer(status, path, self.signer, code)
+                    if self.signers and (is_read or code > 0):
+                        self._check_signer(status, path, code)
                     # Below zero it may be our own closing of the pipe, and why we did is what matters.
                     if code > 0 or (is_read and code):
                         raise self.error(f"reading of {path.name}", code, stderr, way_out)
 
-    def _check_signer(self, status: IO[bytes], path: Path, signer: str, code: int) -> None:
+    def _check_signer(self, status: IO[bytes], path: Path, code: int) -> None:
         status.seek(0)
         said = status.read(_STATUS)
         if b"DECRYPTION_OKAY" in said or not code:  # else there is nothing yet that could be signed
-            signed_by.check(said, signer, path.name)
+            signed_by.check(said, self.signers, path.name)
 
     @contextmanager
     def _running(

@@ -49,8 +49,8 @@ class Opener:
         """
         try:
             with _Counted(path, self) as file:
-                if self._gpg.signer is not None and path.suffix != ".gpg":
-                    raise DecryptionFailed(f"{path.name}: is not signed by {self._gpg.signer} (sign_key)")
+                if self._gpg.signers and path.suffix != ".gpg":
+                    raise DecryptionFailed(f"{path.name}: is not signed, and all has to be (sign_key)")
                 if path.suffix == ".gpg":
                     with self._message(path, file.read) as read:
                         yield read
@@ -80,7 +80,7 @@ class Opener:
 
     @contextmanager
     def _message(self, path: Path, read: Read) -> Iterator[Read]:
-        if self._gpg.signer is not None:
+        if self._gpg.signers:
             with self._by_gpg(path) as stream:
                 yield stream
             return

@@ -135,4 +135,4 @@ class Performer:
 def _opener(setting: tasks.Setting) -> Opener:
     home = Path(os.fsdecode(setting.gnupg_home)) if setting.gnupg_home else None
     passphrase = setting.passphrase.decode("utf-8", "surrogateescape") if setting.passphrase is not None else None
-    return Opener(passphrase, Gpg(Path(os.fsdecode(setting.temporary)), home, setting.signer))
+    return Opener(passphrase, Gpg(Path(os.fsdecode(setting.temporary)), home, setting.signers))

@@ -121,7 +121,7 @@ def _restored(
     until_end: ExitStack,
 ) -> _Whole:
     passphrase = job.encryption.passphrase
-    opener = Opener(passphrase, Gpg(private_scratch, gnupg_home, job.encryption.sign_key))
+    opener = Opener(passphrase, Gpg(private_scratch, gnupg_home, job.encryption.signers))
     known, restored = _read(chain, supply, opener)
     asked = sorted(keys.key_of(os.fsencode(path)) for path in job.paths)
     setting = tasks.Setting(
@@ -135,7 +135,7 @@ def _restored(
         numeric=job.numeric_owner,
         passphrase=passphrase.encode("utf-8", "surrogateescape") if passphrase is not None else None,
         gnupg_home=os.fsencode(gnupg_home) if gnupg_home else None,
-        signer=job.encryption.sign_key,
+        signers=list(job.encryption.signers),
         temporary=os.fsencode(private_scratch),
     )
     place = path_of(work.fd)

@@ -128,7 +128,7 @@ class Setting(msgspec.Struct, frozen=True):
     :ivar wanted: keys; none for everything.
     :ivar time: of the backup, in seconds since the epoch.
     :ivar temporary: a private directory, for gpg.
-    :ivar signer: the key by which all has to be signed; None: no signature is looked at.
+    :ivar signers: keys by one of which all has to be signed; none: no signature is looked at.
     :ivar without: keys; these and all below them are passed over.
     :ivar extras: name of the file in the working directory that says what else there is of paths.
     :ivar instead: keys of what gets other places than its own, and the keys of those.
@@ -149,5 +149,5 @@ class Setting(msgspec.Struct, frozen=True):
     without: list[bytes] = []
     extras: str | None = None
     instead: list[tuple[bytes, bytes]] = []
-    signer: str | None = None
+    signers: list[str] = []
     links: list[bytes] = []
