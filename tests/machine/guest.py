@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-KERNEL = Path(__file__).parents[2] / ".kernel"
+_PROJECT = Path(__file__).parents[2]
+KERNEL = _PROJECT / ".kernel"
 """Where tools/set-up unpacks Debian's kernel."""
 _MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "9pnet_virtio", "9p", "overlay")
 _PROGRAMS = ("qemu-system-x86_64", "busybox", "lvs")
@@ -31,6 +32,7 @@ mkdir -p lib/modules
 for each in proc sys dev run tmp lib/modules; do mkdir -p $each; done
 mount -t proc proc proc; mount -t sysfs sys sys; mount -t devtmpfs dev dev
 mount -t tmpfs run run; mount -t tmpfs -o mode=1777 tmp tmp
+for each in $(cat /project); do mkdir -p .$each; mount --bind /tmp/host$each .$each; done
 mkdir -p dev/shm dev/pts; mount -t tmpfs shm dev/shm; mount -t devpts pts dev/pts
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro modules lib/modules || poweroff -f
 cat /command > tmp/command
@@ -109,6 +111,8 @@ def _initrd(place: Path, version: str, command: str) -> Path:
     modules = _with_dependencies(KERNEL / "lib/modules" / version)
     for module in modules:
         shutil.copy(module, tree / "lib" / module.name)
+    # The machine has a /tmp of its own; a checkout that lies there has to be seen in it.
+    (tree / "project").write_text(str(_PROJECT) if _PROJECT.is_relative_to("/tmp") else "")
     (tree / "modules").write_text(" ".join(module.name for module in modules))
     network = "ip link set eth0 up 2>/dev/null; ip addr add 10.0.2.15/24 dev eth0 2>/dev/null"
     (tree / "command").write_text(_COMMAND.format(command=command, network=network))

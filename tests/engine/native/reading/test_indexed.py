@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading import indexed
 from cya.engine.native.reading.manifests import volumes_of
 from cya.engine.native.reading.opening import Opener
@@ -20,6 +21,7 @@ from tests import stock
 from tests.engine.native.reading.histories import SECRET, History, history
 from tests.engine.native.trees import Picture, picture
 
+GPG = Gpg(Path("/nowhere"), None)  # a passphrase needs none
 WANTED = ("dir/000", "dir/063", "dir/119", "dir", "large", "after", "link", "deeper/er/er/file", "deeper")
 
 
@@ -96,7 +98,7 @@ def test_a_damaged_index_is_done_without(made: History, tmp_path: Path) -> None:
 
 
 def test_parts_are_read_and_no_more(made: History, tmp_path: Path) -> None:
-    opener = Opener(SECRET.passphrase, None)  # type: ignore[arg-type]
+    opener = Opener(SECRET.passphrase, GPG)
     sizes = {}
     for volume, place in places(made):
         with indexed.opened(volume, opener, place, [b"dir\x00063"]) as some:
@@ -114,7 +116,7 @@ def test_parts_are_read_and_no_more(made: History, tmp_path: Path) -> None:
 
 def places(made: History) -> Iterator[tuple[Path, Place]]:
     for path in sorted(made.target.glob("*.manifest.gpg")):
-        with Opener(SECRET.passphrase, None).opened(path) as read:  # type: ignore[arg-type]
+        with Opener(SECRET.passphrase, GPG).opened(path) as read:
             told = volumes_of(read)
         for info in told.volumes:
             place = volume_index.parse_place(info.hashes[volume_index.NAME])
@@ -127,7 +129,7 @@ def test_a_file_that_is_changed_after_it_was_proved_is_noticed(made: History, tm
     volume, place = next(places(made))
     copy = tmp_path / volume.name
     shutil.copy(volume, copy)
-    opener = Opener(SECRET.passphrase, None)  # type: ignore[arg-type]
+    opener = Opener(SECRET.passphrase, GPG)
     with indexed.opened(copy, opener, place, [b"dir\x00000"]) as some:
         assert some is not None
         content = bytearray(copy.read_bytes())
