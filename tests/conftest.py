@@ -9,11 +9,6 @@ from pathlib import Path
 import pytest
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Half again as many as there are cores: a third of their time tests wait for the disk and for what they start."""
-    return -(-3 * len(os.sched_getaffinity(0)) // 2)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 

@@ -81,7 +81,7 @@ def run(command: str, place: Path, disks: Sequence[Path] = (), *, memory: int = 
     # fmt: off
     words = [
         "qemu-system-x86_64", "-accel", "tcg,thread=multi",
-        "-smp", "2", "-m", str(memory), "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
+        "-smp", "1", "-m", str(memory), "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
         "-nic", "user,model=virtio-net-pci",
         "-kernel", str(KERNEL / f"boot/vmlinuz-{version}"), "-initrd", str(initrd),
         "-append", "console=ttyS0 quiet panic=-1",

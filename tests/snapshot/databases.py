@@ -19,8 +19,11 @@ TOTAL = ACCOUNTS * EACH
 
 
 @contextmanager
-def sqlite_under_load(file: Path, journal: str) -> Iterator[Event]:
-    """Write transactions into a new database as fast as it goes; the event is set when many have been written."""
+def sqlite_under_load(file: Path, journal: str, pause: float = 0) -> Iterator[Event]:
+    """Write transactions into a new database; the event is set when many have been written.
+
+    :param pause: seconds after each; 0: as fast as it goes.
+    """
     with sqlite3.connect(file) as made:
         made.execute(f"PRAGMA journal_mode = {journal}")
         made.execute("PRAGMA user_version = 42")
@@ -41,8 +44,9 @@ def sqlite_under_load(file: Path, journal: str) -> Iterator[Event]:
             connection.execute("INSERT INTO moved (amount) VALUES (1)")
             connection.execute("COMMIT")
             number += 1
-            if number == 200:
+            if number >= 200:
                 running.set()
+                over.wait(pause)
         connection.close()
 
     thread = Thread(target=write)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.snapshot.killing import killed, steps
+from tests.snapshot.killing import Step, killed, steps
 from tests.snapshot.site import Site, fill, picture, same
 from tests.snapshot.test_btrfs import subvolume, subvolumes
 
@@ -28,10 +28,10 @@ def test_killed_at_each_step_the_next_run_succeeds_and_nothing_is_left(site: Sit
     site.configure("auto")
     all_steps = steps(site)
     assert len(all_steps) > 15
-    assert {each.split()[1] for each in all_steps} >= {"mount", "umount", "findmnt", "btrfs"}
-    for at in range(1, len(all_steps) + 1):
+    assert {step.program for step in all_steps} >= {"mount", "umount", "findmnt", "btrfs"}
+    for step in all_steps:
         for when in ("before", "after"):
-            killed(site, at, when)
+            killed(site, step, when)
             site.backup()
             nothing_left(site)
     assert same(picture(site.source), site.restored()) == []
@@ -61,16 +61,11 @@ def test_what_is_left_is_removed_at_boot_by_a_command(site: Site) -> None:
     nothing_left(site)
 
 
-def _at_the_end(site: Site) -> int:
+def _at_the_end(site: Site) -> Step:
     """Return the step at which the snapshots are still there, and all is over."""
-    from tests.snapshot.killing import wrapped
-
-    site.first = wrapped(site.place / "looked")
-    site.backup()
-    site.first = None
-    lines = (site.place / "looked/log").read_text().splitlines()
-    taken = max(number for number, line in enumerate(lines) if "subvolume snapshot" in line)
-    return next(number + 1 for number, line in enumerate(lines) if number > taken and " umount " in line)
+    found = steps(site)
+    taken = max(number for number, step in enumerate(found) if "subvolume snapshot" in step.words)
+    return next(step for step in found[taken:] if step.program == "umount")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
