@@ -2,11 +2,11 @@
 
 engine   what cya costs on top of stock duplicity
 fleet    what a collect of many roots costs
+snapshots what a snapshot costs those who write beside it; as root, in a virtual machine
 peers    the native engine beside duplicity, borg and restic; hours with the tree of a million files
 restores restoring beside them
 decade   ten years of daily backups; an hour or two
 kept     what each tool keeps of a tree with everything that is easily lost; as root
-snapshots what a snapshot costs the writers beside it; as root, in a virtual machine
 report   the page of what the last three measured, once more
 """
 

@@ -17,7 +17,8 @@ from bench.snapshots_in_machine import KINDS
 from tests.machine import guest
 
 _INSIDE = Path(__file__).with_name("snapshots_in_machine.py")
-_DISK = 2 << 30
+_DISK = 2048
+"""MiB."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +35,7 @@ def run(chosen: argparse.Namespace) -> None:
         print(f"bench snapshots: {guest.why_not()}", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
-        disk, machine = Path(place, "disk"), Path(place, "machine")
-        with disk.open("wb") as file:
-            file.truncate(_DISK)
+        disk, machine = guest.empty_disk(Path(place, "disk"), _DISK), Path(place, "machine")
         machine.mkdir()
         command = shlex.join([sys.executable, str(_INSIDE), str(chosen.megabytes), *chosen.kinds])
         said = guest.run(command, machine, [disk])

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 
+from tests.machine.guest import empty_disk
+
 PROJECT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 CACHE = os.environ.get("CYA_BOOT_TREE", "/var/tmp/cya-boot-tree")
@@ -60,8 +62,7 @@ def _installed() -> Iterator[tuple[Path, Path]]:
 
 def disk(file: Path, megabytes: int, tree: Path | None = None, label: str = "") -> Path:
     """Make an empty disk, or one that is a file system with the contents of a directory."""
-    with file.open("wb") as made:
-        made.truncate(megabytes << 20)
+    empty_disk(file, megabytes)
     if tree is not None:
         command = ["mke2fs", "-q", "-t", "ext4", "-L", label, "-d", str(tree), str(file)]
         subprocess.run(command, check=True, env={"PATH": _PATH})

@@ -68,6 +68,13 @@ def why_not() -> str:
 needed = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
+def empty_disk(file: Path, megabytes: int) -> Path:
+    """Make a disk with nothing on it; it takes no room before it is written to."""
+    with file.open("wb") as made:
+        made.truncate(megabytes << 20)
+    return file
+
+
 def run(command: str, place: Path, disks: Sequence[Path] = (), *, memory: int = 1024, patience: float = 1800) -> Said:
     """Run a shell command in a machine of its own.
 

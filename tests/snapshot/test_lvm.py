@@ -16,10 +16,7 @@ INSIDE = Path(__file__).with_name("lvm_in_guest.py")
 @pytest.mark.long
 @guest.needed
 def test_lvm_in_a_virtual_machine(tmp_path: Path) -> None:
-    disks = [tmp_path / "group", tmp_path / "plain"]
-    for disk, megabytes in zip(disks, (2048, 60), strict=True):
-        with disk.open("wb") as file:
-            file.truncate(megabytes << 20)
+    disks = [guest.empty_disk(tmp_path / "group", 2048), guest.empty_disk(tmp_path / "plain", 60)]
     pytest_command = shlex.join([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(INSIDE)])
     command = f"cd {shlex.quote(str(INSIDE.parents[2]))} && {pytest_command} --durations=15"
     (tmp_path / "machine").mkdir()

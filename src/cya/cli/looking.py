@@ -14,7 +14,6 @@ from cya.client.places import private_cache
 from cya.client.settings import reading_keys
 from cya.client.signatures import Source
 from cya.config.client import ClientConfig
-from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading.opening import Opener
 from cya.engine.private import Private
 from cya.engine.scratch import temporary
@@ -37,7 +36,7 @@ def opened(settings: ClientConfig | None, given: str | None, passphrase_file: Pa
         else:
             work = stack.enter_context(temporary())
         keys = reading_keys(settings, passphrase_file)
-        opener = Opener(keys.passphrase, Gpg(work, settings.gnupg_home if settings is not None else None, keys.signers))
+        opener = Opener.of(keys, work, settings.gnupg_home if settings is not None else None)
         if isinstance(place, Path):
             found = catalog.read(place)
         else:

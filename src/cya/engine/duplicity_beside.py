@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cya.engine import placing, scratch
 from cya.engine.duplicity_side import DIRECTORY_ONLY, NAME, is_ours_in
-from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading import flagging, metadata
 from cya.engine.native.reading.applying import Applying
 from cya.engine.native.reading.bringing import brought
@@ -44,8 +43,7 @@ class Beside:
         """
         self._job, self._place = job, place
         self._restored = Restored()
-        gpg = Gpg(place, gnupg_home, job.encryption.signers)
-        opener, supply = Opener(job.encryption.passphrase, gpg), Here(job.source)
+        opener, supply = Opener.of(job.encryption, place, gnupg_home), Here(job.source)
         known = []
         for step, wrong in steps(chain, supply, opener):
             if job.encryption.signers and wrong is not None:

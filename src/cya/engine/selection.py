@@ -128,7 +128,7 @@ def _redirected(pattern: Pattern, link: Path, source: Path) -> list[str]:
     heads = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
     # What may match all of the link, and where in the pattern the rest of it begins; a "**" may be on both sides.
     cuts = {glob[: wide.end()]: wide.start() for wide in re.finditer(r"\*\*", glob)}
-    cuts = cuts | {head: len(head) for head in heads if head not in cuts}
+    cuts |= {head: len(head) for head in heads if head not in cuts}
     try:
         rests = [glob[cut:] for head, cut in cuts.items() if _is_all(head, known, pattern)]
     except re.error:

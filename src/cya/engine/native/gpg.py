@@ -49,26 +49,25 @@ class Gpg:
         :raises DecryptionFailed: on a wrong passphrase, a missing secret key, or the signature of another.
         :raises IntegrityError: when the file is damaged.
         """
-        with tempfile.TemporaryFile(dir=self._temporary) as status:
-            # Who restores need not have the key of the client that signed: where nobody asks, it is not looked for.
-            looking = f"--status-fd={status.fileno()}" if self.signers else "--skip-verify"
-            words = [looking, "--decrypt", "--", os.fspath(path)]
-            with self._running(words, passphrase, stdout=subprocess.PIPE, inherited=[status.fileno()]) as running:
-                process, stderr = running
-                assert process.stdout is not None  # noqa: S101 asked for
-                is_read = False
-                try:
-                    yield process.stdout  # type: ignore[misc]
-                    while process.stdout.read(_PIECE):
-                        pass  # gpg takes it ill when nobody wants the rest
-                    is_read = True
-                finally:
-                    process.stdout.close()
-                    code = process.wait()
-                    if self.signers and (is_read or code > 0):
+        with (
+            tempfile.TemporaryFile(dir=self._temporary) as status,
+            self._decrypting(path, passphrase, status) as (process, stderr),
+        ):
+            assert process.stdout is not None  # noqa: S101 asked for
+            is_read = False
+            try:
+                yield process.stdout  # type: ignore[misc]
+                while process.stdout.read(_PIECE):
+                    pass  # gpg takes it ill when nobody wants the rest
+                is_read = True
+            finally:
+                process.stdout.close()
+                code = process.wait()
+                # Below zero it may be our own closing of the pipe, and why we did is what matters.
+                if is_read or code > 0:
+                    if self.signers:
                         self._check_signer(status, path, code)
-                    # Below zero it may be our own closing of the pipe, and why we did is what matters.
-                    if code > 0 or (is_read and code):
+                    if code:
                         raise self.error(f"reading of {path.name}", code, stderr, way_out)
 
     def _check_signer(self, status: IO[bytes], path: Path, code: int) -> None:
@@ -78,10 +77,13 @@ class Gpg:
             signed_by.check(said, self.signers, path.name)
 
     @contextmanager
-    def _running(
-        self, arguments: Sequence[str], passphrase: str | None, *, stdout: int, inherited: Sequence[int]
+    def _decrypting(
+        self, path: Path, passphrase: str | None, status: IO[bytes]
     ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-        process, stderr = self.start(arguments, passphrase, stdout=stdout, inherited=inherited)
+        # Who restores need not have the key of the client that signed: where nobody asks, it is not looked for.
+        looking = f"--status-fd={status.fileno()}" if self.signers else "--skip-verify"
+        words = [looking, "--decrypt", "--", os.fspath(path)]
+        process, stderr = self.start(words, passphrase, stdout=subprocess.PIPE, inherited=[status.fileno()])
         try:
             yield process, stderr
         finally:

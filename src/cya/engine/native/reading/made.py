@@ -21,13 +21,13 @@ class Made:
         :param label: a word for names in the working directory.
         """
         self._run = RunWriter(work / f"made-{label}")
-        self._last: bytes | None = None
+        self._last = b""
         self._late: set[bytes] = set()
         self._late_run = RunWriter(work / f"made-late-{label}")
 
     def add(self, key: bytes) -> None:
         """Take note of one; it may have been noted already."""
-        if self._last is None or key > self._last:
+        if key > self._last:
             self._run.add(key, MADE)
             self._last = key
         elif key != self._last:

@@ -7,9 +7,11 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from cya.engine.native.gpg import Gpg
 from cya.engine.native.members import MemberReader, SignaturesDamaged
+from cya.engine.protocol import Encryption
 from cya.errors import DecryptionFailed, EngineError, IntegrityError
 from cya.format.openpgp_packets import gathered
 from cya.format.openpgp_reader import MessageDamaged, NotForUs, WrongPassphrase, decrypted
@@ -38,6 +40,14 @@ class Opener:
         self._keys: dict[tuple[StringToKey, int], bytes] = {}
         self.consumed = 0
 
+    @classmethod
+    def of(cls, encryption: Encryption, temporary: Path, gnupg_home: Path | None) -> Self:
+        """Return what opens files that are encrypted, and signed, as this says.
+
+        :param temporary: a private directory, for gpg.
+        """
+        return cls(encryption.passphrase, Gpg(temporary, gnupg_home, encryption.signers))
+
     @contextmanager
     def opened(self, path: Path) -> Iterator[Read]:
         """Yield what gives up to so many bytes (or a few more) of the content, none at its end.
@@ -49,11 +59,13 @@ class Opener:
         """
         try:
             with _Counted(path, self) as file:
-                if self._gpg.signers and path.suffix != ".gpg":
-                    raise DecryptionFailed(f"{path.name}: is not signed, and all has to be (sign_key)")
                 if path.suffix == ".gpg":
-                    with self._message(path, file.read) as read:
+                    # Who has signed is gpg's to say.
+                    how = self._by_gpg(path) if self._gpg.signers else self._message(path, file.read)
+                    with how as read:
                         yield read
+                elif self._gpg.signers:
+                    raise DecryptionFailed(f"{path.name}: is not signed, and all has to be (sign_key)")
                 elif path.suffix == ".gz":
                     yield _told(MemberReader(file).read)
                 else:
@@ -80,10 +92,6 @@ class Opener:
 
     @contextmanager
     def _message(self, path: Path, read: Read) -> Iterator[Read]:
-        if self._gpg.signers:
-            with self._by_gpg(path) as stream:
-                yield stream
-            return
         pieces = gathered(decrypted(read, self.key), _LEAST)
         try:
             first = bytes(next(pieces, b""))

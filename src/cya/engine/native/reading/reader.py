@@ -14,7 +14,6 @@ import msgspec
 
 from cya import clock
 from cya.engine import checks, placing, scratch, served
-from cya.engine.native.gpg import Gpg
 from cya.engine.native.reading import bringing, flagging, metadata, tasks
 from cya.engine.native.reading.crew import Alone, Crew, Workers
 from cya.engine.native.reading.extras import Extras
@@ -121,7 +120,7 @@ def _restored(
     until_end: ExitStack,
 ) -> _Whole:
     passphrase = job.encryption.passphrase
-    opener = Opener(passphrase, Gpg(private_scratch, gnupg_home, job.encryption.signers))
+    opener = Opener.of(job.encryption, private_scratch, gnupg_home)
     known, restored = _read(chain, supply, opener)
     asked = sorted(keys.key_of(os.fsencode(path)) for path in job.paths)
     setting = tasks.Setting(
